@@ -1,0 +1,7 @@
+"""`python -m mmran` is `mmran`."""
+
+import sys
+
+from mmran.cli import main
+
+sys.exit(main())

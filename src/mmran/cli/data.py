@@ -1,0 +1,190 @@
+"""Verbs of the data: phantom, convert, verify, split."""
+
+import contextlib
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from mmran.cli.verb import Verb
+from mmran.errors import UserError
+
+
+@contextlib.contextmanager
+def _progress(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on stderr how many are done, how fast, and the time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None, speed="")
+
+        def show(n_done: int, n_all: int) -> None:
+            speed = f"{bar.tasks[task].speed or 0:.0f} {unit}/s"
+            bar.update(task, completed=n_done, total=n_all, speed=speed)
+
+        yield show
+
+
+def _phantom_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="new folder for the slices")
+    parser.add_argument("--patients", type=int, default=30, metavar="N", help="patients (default 30)")
+    parser.add_argument("--size", type=int, default=256, metavar="PX", help="pixels a side (default 256)")
+    parser.add_argument("--seed", type=int, default=1029, help="of everything random (default 1029)")
+
+
+def _phantom(arguments: Namespace) -> None:
+    from mmran.data.phantom import write_phantom
+
+    with _progress("drawing", "patients") as show:
+        n_slices = write_phantom(
+            arguments.output,
+            n_patients=arguments.patients,
+            size=arguments.size,
+            seed=arguments.seed,
+            on_progress=show,
+        )
+    print(f"{arguments.output}: {n_slices} slices of {arguments.patients} patients, and cvind.mat")
+
+
+def _convert_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("sources", nargs="+", type=Path, metavar="DIR|ZIP", help="folders, archives or files of N.mat")
+    parser.add_argument("--output", type=Path, required=True, metavar="STORE.h5", help="the slice store")
+    parser.add_argument(
+        "--field-of-view-mm",
+        type=float,
+        default=250.88,
+        metavar="MM",
+        help="side of the imaged square, for the pixel spacing (default 250.88: 512 pixels of .49 mm)",
+    )
+    parser.add_argument(
+        "--keep-going", action="store_true", help="leave bad files out and list them, instead of stopping"
+    )
+
+
+def _convert(arguments: Namespace) -> None:
+    from mmran.data.convert import convert
+
+    with _progress("converting", "slices") as show:
+        store = convert(
+            arguments.sources,
+            arguments.output,
+            field_of_view_mm=arguments.field_of_view_mm,
+            keep_going=arguments.keep_going,
+            on_progress=show,
+        )
+    for reject in store.rejects:
+        print(f"left out: {reject['file']}: {reject['reason']}", file=sys.stderr)
+    megabytes = arguments.output.stat().st_size / 1e6
+    print(
+        f"{arguments.output}: {len(store)} slices of {store.index['pid'].nunique()} patients, "
+        f"{megabytes:.0f} MB, {len(store.rejects)} files left out"
+    )
+
+
+def _verify_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("store", type=Path, metavar="STORE.h5", help="a store written by convert")
+    parser.add_argument("--output", type=Path, metavar="AUDIT.json", help="also write the findings as JSON")
+
+
+def _verify(arguments: Namespace) -> None:
+    from mmran.data.audit import audit
+    from mmran.data.audit_text import render
+    from mmran.data.store import SliceStore
+    from mmran.files import write_json
+
+    with SliceStore(arguments.store) as store, _progress("examining", "slices") as show:
+        findings = audit(store, show)
+    if arguments.output:
+        write_json(arguments.output, findings)
+    print(render(findings), end="")
+    if not findings["digest"]["verified"]:
+        raise UserError(f"{arguments.store}: its content changed after conversion; run mmran convert again")
+
+
+def _split_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("store", type=Path, metavar="STORE.h5", help="a store written by convert")
+    protocol = parser.add_mutually_exclusive_group(required=True)
+    protocol.add_argument("--protocol", metavar="NAME", help="paper, patient or cvind, with its usual values")
+    protocol.add_argument("--spec", type=Path, metavar="PROTOCOL.json", help="a protocol as a JSON object")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="SPLIT.csv", help="the split; its report is SPLIT.json"
+    )
+
+
+def _split(arguments: Namespace) -> None:
+    from mmran.data.splits import PROTOCOLS, make_split, split_report
+    from mmran.data.store import SliceStore
+    from mmran.files import read_json, write_json, write_text
+
+    if arguments.output.suffix == ".json":
+        raise UserError(f"{arguments.output}: expected a name ending in .csv, its report takes the .json")
+    if arguments.spec:
+        protocol = read_json(arguments.spec)
+        if not isinstance(protocol, dict):
+            raise UserError(f"{arguments.spec}: expected a JSON object such as {PROTOCOLS['paper']}")
+    elif arguments.protocol in PROTOCOLS:
+        protocol = PROTOCOLS[arguments.protocol]
+    else:
+        raise UserError(f"--protocol {arguments.protocol}: expected one of {', '.join(PROTOCOLS)}")
+    with SliceStore(arguments.store) as store:
+        split = make_split(store.index, protocol, store.cvind)
+        report = {"protocol": protocol, "data": store.digest, **split_report(split)}
+    write_json(arguments.output.with_suffix(".json"), report)
+    write_text(arguments.output, split.to_csv(index=False))
+    sizes = " / ".join(str(report["folds"][0][role]["slices"]) for role in ("train", "val", "test"))
+    siblings = report["siblings"]
+    print(
+        f"{arguments.output}: {len(report['folds'])} folds of {report['slices']} slices, the first {sizes}; "
+        f"test slices with a slice of the same patient in training {100 * siblings['same_pid']:.1f} %, "
+        f"of the same family {100 * siblings['same_family']:.1f} %"
+    )
+
+
+VERBS = (
+    Verb(
+        "phantom",
+        "draw synthetic slices",
+        "Draws heads with tumours and writes them as the published data set is written: N.mat,\n"
+        "one a slice, and cvind.mat. The same seed gives the same patients, however many.\n\n"
+        "  mmran phantom --output phantom --patients 24 --size 64",
+        _phantom_arguments,
+        _phantom,
+    ),
+    Verb(
+        "convert",
+        "read the data set's .mat files into one slice store",
+        "Reads N.mat (MATLAB v7.3) from folders and zip archives, without unpacking, and writes one\n"
+        "store, and index.csv beside it. Give cvind.mat along, or have it in the folder, for the\n"
+        "published folds.\n\n"
+        "  mmran convert downloads/ --output results/data/slices.h5",
+        _convert_arguments,
+        _convert,
+    ),
+    Verb(
+        "verify",
+        "examine a slice store: what it holds, and whether it is whole",
+        "Counts, checks and compares a store with the published set, and prints what it finds. Fails\n"
+        "only where the content is no longer what was converted.\n\n"
+        "  mmran verify results/data/slices.h5 --output results/data/audit.json",
+        _verify_arguments,
+        _verify,
+    ),
+    Verb(
+        "split",
+        "divide the slices into training, validation and test",
+        "Writes which slice trains, validates and tests in each fold, and a report of how far the\n"
+        "test slices are known from training. Protocols: paper (8:1:1 by slice), patient (5 folds by\n"
+        "patient and repeat examination), cvind (the published folds), or a JSON object.\n\n"
+        "  mmran split results/data/slices.h5 --protocol patient --output results/splits/patient.csv",
+        _split_arguments,
+        _split,
+    ),
+)

@@ -1,0 +1,229 @@
+"""The configuration: files -> merged mapping -> checked -> `Experiment`s, protocols and tables."""
+
+import copy
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mmran.errors import UserError
+from mmran.experiment import Experiment
+from mmran.networks import option_names
+from mmran.provenance import training_code
+
+SCHEMA = Path(__file__).resolve().parents[2] / "workflow" / "schemas" / "config.schema.yaml"
+
+# `name` chooses what is meant by the keys beside it; another name makes the default's options meaningless.
+_CHOOSERS = ("network", "schedule")
+
+
+def load(paths: Iterable[Path | str]) -> dict[str, Any]:
+    """Read configuration files, each laid over those before it.
+
+    Raises:
+        UserError: a file is absent or not a YAML mapping.
+    """
+    merged: dict[str, Any] = {}
+    for path in map(Path, paths):
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+        except yaml.YAMLError as error:
+            raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        if not isinstance(values, dict):
+            raise UserError(f"{path}: holds a {type(values).__name__}, expected a mapping of keys")
+        merged = overlay(merged, values)
+    return merged
+
+
+def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one mapping over another: mappings merge key by key, everything else is replaced."""
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = overlay(merged[key], value) if both else copy.deepcopy(value)
+    return merged
+
+
+@dataclass(frozen=True)
+class Config:
+    """A checked configuration; the one place where names are looked up.
+
+    Attributes:
+        values: the merged and validated mapping.
+    """
+
+    values: dict[str, Any]
+
+    @classmethod
+    def read(cls, paths: Iterable[Path | str]) -> "Config":
+        """Load, merge and check."""
+        return cls.checked(load(paths))
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any]) -> "Config":
+        """Check a merged mapping.
+
+        Raises:
+            UserError: an unknown key, name or option, or a value out of its range; with the known names.
+        """
+        values = {key: value for key, value in values.items() if value is not None}
+        _check_schema(values)
+        config = cls(values)
+        config._check_names()
+        return config
+
+    @property
+    def results(self) -> Path:
+        """The folder of everything that is made."""
+        return Path(self.values["results"])
+
+    @property
+    def source(self) -> list[str] | None:
+        """The folder or archives of the .mat files; None for the phantom."""
+        source = self.values["source"]
+        if source == "phantom":
+            return None
+        return [source] if isinstance(source, str) else list(source)
+
+    @property
+    def protocols(self) -> list[str]:
+        """The protocols that experiments are trained and tested under, the headline first."""
+        return list(self.values["evaluate_under"])
+
+    def protocol(self, name: str) -> dict[str, Any]:
+        """What the stage `split` needs to know of one protocol."""
+        protocol = dict(self.values["protocols"][name])
+        if self.values["data"].get("patients_per_class"):
+            protocol["patients_per_class"] = self.values["data"]["patients_per_class"]
+        return protocol
+
+    def experiment_name(self, name: str) -> str:
+        """Follow `baseline: dynamic` to the experiment that is trained."""
+        entry = _lookup(self.values["experiments"], name, "experiment")
+        return self.experiment_name(entry) if isinstance(entry, str) else name
+
+    def experiments(self) -> list[str]:
+        """Names of the experiments that some table shows, in the order of the tables."""
+        rows = (row for table in self.values["tables"].values() for row in table["rows"])
+        return list(dict.fromkeys(self.experiment_name(row["experiment"]) for row in rows))
+
+    def trained_for(self, table: str) -> list[str]:
+        """Names of the experiments that one table shows."""
+        rows = _lookup(self.values["tables"], table, "table")["rows"]
+        return list(dict.fromkeys(self.experiment_name(row["experiment"]) for row in rows))
+
+    def resolve(self, name: str) -> Experiment:
+        """The defaults with one experiment's entry laid over them.
+
+        Raises:
+            UserError: there is no such experiment.
+        """
+        name = self.experiment_name(name)
+        values = self._merged(name)
+        values.pop("resources", None)
+        network = values["network"]
+        network["name"] = self.values.get("networks", {}).get(network["name"], network["name"])
+        return Experiment.from_values({"name": name, "code": training_code(network["name"]), **values})
+
+    def resources(self, name: str) -> dict[str, int]:
+        """What a training job of the experiment asks for."""
+        return dict(self._merged(self.experiment_name(name))["resources"])
+
+    def table(self, name: str) -> dict[str, Any]:
+        """What the stage `table` needs to know of one table; aliases of experiments followed."""
+        table = copy.deepcopy(_lookup(self.values["tables"], name, "table"))
+        for row in table["rows"]:
+            row["experiment"] = self.experiment_name(row["experiment"])
+        return {"name": name, **table}
+
+    def _merged(self, name: str) -> dict[str, Any]:
+        defaults, entry = copy.deepcopy(self.values["defaults"]), self.values["experiments"][name] or {}
+        for key in _CHOOSERS:
+            chosen = entry.get(key, {}).get("name", defaults[key]["name"])
+            if chosen != defaults[key]["name"]:
+                defaults[key] = {k: v for k, v in defaults[key].items() if k == "width"}
+        return overlay(defaults, entry)
+
+    def _check_names(self) -> None:
+        for name in self.values["evaluate_under"]:
+            _lookup(self.values["protocols"], name, "protocol", "evaluate_under")
+        for name, entry in self.values["experiments"].items():
+            if isinstance(entry, str):
+                self._check_alias(name)
+        for table, values in self.values["tables"].items():
+            for row in values["rows"]:
+                _lookup(self.values["experiments"], row["experiment"], "experiment", f"tables.{table}")
+            if values["kind"] == "metrics" and "metrics" not in values:
+                raise UserError(
+                    f"config: tables.{table}: kind is metrics, but it names none; add e.g. metrics: [dice, acc]"
+                )
+        for name, entry in self.values["experiments"].items():
+            if not isinstance(entry, str):
+                _check_options(self.resolve(name))
+
+    def _check_alias(self, name: str) -> None:
+        seen, target = {name}, self.values["experiments"][name]
+        while isinstance(target, str):
+            if target in seen:
+                raise UserError(
+                    f"config: experiments.{name}: leads back to {target!r}; one of them must say what it trains"
+                )
+            seen.add(target)
+            target = _lookup(self.values["experiments"], target, "experiment", f"experiments.{name}")
+
+
+_SCHEDULE_OPTIONS = {"fixed": {"alpha"}, "freeze": {"tasks"}, "dynamic": set[str]()}
+
+
+def _check_options(experiment: Experiment) -> None:
+    where = f"config: experiments.{experiment.name}"
+    options = {key: value for key, value in experiment.network.items() if key != "name"}
+    known = option_names(experiment.network["name"])
+    for key in options:
+        if known is not None and key not in known:
+            raise UserError(
+                f"{where}: network {experiment.network['name']} has no option {key!r}; {_known(key, known)}"
+            )
+    schedule = experiment.schedule["name"]
+    allowed = _SCHEDULE_OPTIONS[schedule]
+    for key in set(experiment.schedule) - {"name"} - allowed:
+        raise UserError(f"{where}: schedule {schedule} has no option {key!r}; {_known(key, allowed)}")
+    if schedule == "fixed" and "alpha" not in experiment.schedule:
+        raise UserError(f"{where}: schedule fixed needs alpha, the weight of the classification loss, between 0 and 1")
+
+
+def _lookup(names: Mapping[str, Any], name: str, kind: str, where: str = "") -> Any:
+    if name not in names:
+        place = f"config: {where}: " if where else ""
+        raise UserError(f"{place}no {kind} {name!r}; {_known(name, names)}")
+    return names[name]
+
+
+def _known(name: str, names: Iterable[str]) -> str:
+    names = sorted(names)
+    near = difflib.get_close_matches(str(name), names, 1)
+    return (f"did you mean {near[0]!r}? " if near else "") + "known: " + (", ".join(names) or "none")
+
+
+def _check_schema(values: Mapping[str, Any]) -> None:
+    # Here, since a resolved specification trains on machines that have no jsonschema.
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    schema = yaml.safe_load(Path(os.environ.get("MMRAN_SCHEMA", SCHEMA)).read_text(encoding="utf-8"))
+    error = best_match(Draft202012Validator(schema).iter_errors(values))
+    if error is None:
+        return
+    where = ".".join(map(str, error.absolute_path)) or "top level"
+    if error.validator == "additionalProperties" and isinstance(error.schema.get("properties"), dict):
+        known = error.schema["properties"]
+        wrong = next(key for key in error.instance if key not in known)
+        raise UserError(f"config: {where}: unknown key {wrong!r}; {_known(wrong, known)}")
+    described = error.schema.get("description") if isinstance(error.schema, dict) else None
+    raise UserError(f"config: {where}: {error.message}" + (f" ({described})" if described else ""))

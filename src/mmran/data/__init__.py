@@ -1,0 +1,1 @@
+"""Slices: read, kept, split, and brought to the device in batches."""

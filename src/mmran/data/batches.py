@@ -1,0 +1,214 @@
+"""Slices that lie on the device as stored bytes, and the batches of an epoch made from them there.
+
+    slice store  ->  ResidentSlices (once)  ->  order of the epoch  ->  normalised  ->  augmented  ->  Batch
+
+Nothing is read, sent or waited for between two steps of training.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mmran.data import counters
+from mmran.data.augment import Augmentation, augment
+from mmran.data.geometry import fit_image, fit_mask
+from mmran.data.store import SliceStore
+from mmran.errors import UserError
+
+# Types that torch indexes and converts on every device; any other becomes float32.
+_RESIDENT_TYPES: Final = {"u1": np.uint8, "i2": np.int16, "u2": np.int32, "i4": np.int32}
+
+
+class Batch(NamedTuple):
+    """What a network is trained on.
+
+    Attributes:
+        images: (B, 1, S, S) float32, 0..1 before the noise of the augmentation.
+        masks: (B, 1, S, S) float32 of 0 and 1.
+        labels: (B,) int64, 0..2.
+    """
+
+    images: Tensor
+    masks: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class ResidentSlices:
+    """N slices of the network's size, on the device but for their numbers.
+
+    Attributes:
+        images: (N, S, S) in the stored type, or the next that torch computes with.
+        masks: (N, S, S) uint8 of 0 and 1.
+        labels: (N,) int64, 0..2.
+        numbers: (N,) int64 slice numbers, on the host: counters are worked out there.
+        low: (N,) float32, the intensity that becomes 0.
+        high: (N,) float32, the intensity that becomes 1.
+    """
+
+    images: Tensor
+    masks: Tensor
+    labels: Tensor
+    numbers: Tensor
+    low: Tensor
+    high: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @classmethod
+    def load(
+        cls,
+        store: SliceStore,
+        numbers: Sequence[int] | NDArray[np.integer[Any]],
+        size: int,
+        fit: str,
+        percentiles: tuple[float, float],
+        device: torch.device | str,
+    ) -> "ResidentSlices":
+        """Read slices once, bring them to the network's size and move them to the device.
+
+        Args:
+            store: an open slice store.
+            numbers: slice numbers, in the order in which they are kept.
+            size: S, the network's side in pixels.
+            fit: "pad" or "resample", see `geometry`.
+            percentiles: which of the native slice become 0 and 1, such as (1, 99).
+            device: where the slices stay.
+
+        Raises:
+            UserError: no slice, a slice that the store lacks, a bad percentile, or a slice that does not fit.
+        """
+        numbers = np.array(numbers, dtype=np.int64)
+        labels = _labels(store.index, numbers)
+        if not 0 <= percentiles[0] < percentiles[1] <= 100:
+            raise UserError(
+                f"input.percentiles: {list(percentiles)} must be two of 0 <= low < high <= 100, such as [1, 99]"
+            )
+        resident_type = _RESIDENT_TYPES.get(store.image_type.str[1:], np.float32)
+        images = np.empty((len(numbers), size, size), dtype=resident_type)
+        masks = np.empty((len(numbers), size, size), dtype=np.uint8)
+        limits = np.empty((2, len(numbers)), dtype=np.float32)
+        for row, number in enumerate(numbers.tolist()):
+            image, mask = store.read(number)
+            limits[:, row] = intensity_percentiles(image, percentiles)
+            # The darkest intensity is never above `low`: padding becomes 0 wherever the scale's own zero lies.
+            images[row] = fit_image(image, size, fit, fill=image.min())
+            masks[row] = fit_mask(mask, size, fit)
+        low, high = torch.from_numpy(limits).to(device)
+        return cls(
+            images=torch.from_numpy(images).to(device),
+            masks=torch.from_numpy(masks).to(device),
+            labels=torch.from_numpy(labels).to(device),
+            numbers=torch.from_numpy(numbers),
+            low=low,
+            high=high,
+        )
+
+    def gather(self, positions: Tensor) -> Batch:
+        """A batch without augmentation.
+
+        Args:
+            positions: (B,) int64 rows of the slices, on their device.
+        """
+        low, high = self.low[positions, None, None], self.high[positions, None, None]
+        images = self.images.index_select(0, positions).to(torch.float32)
+        # Where both percentiles coincide, what is brighter becomes 1 and the rest 0, and nothing NaN.
+        images = images.sub_(low).div_((high - low).clamp_min(torch.finfo(torch.float32).tiny)).clamp_(0, 1)
+        masks = self.masks.index_select(0, positions).to(torch.float32)
+        return Batch(images[:, None], masks[:, None], self.labels[positions])
+
+
+def epoch_order(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """The order of an epoch: a permutation that depends on the arguments only.
+
+    Args:
+        n: number of slices.
+        seed: the trial's seed.
+        epoch: the epoch from zero.
+
+    Returns:
+        (n,) int64, a permutation of 0..n-1.
+    """
+    keys = counters.stream_keys(seed, epoch, np.arange(n), counters.ORDER)
+    return np.argsort(keys, kind="stable").astype(np.int64)
+
+
+def iterate(
+    slices: ResidentSlices,
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    augmentation: Augmentation | None,
+    shuffle: bool,
+    drop_last: bool = False,
+) -> Iterator[Batch]:
+    """The batches of one epoch.
+
+    Args:
+        slices: the slices on the device.
+        batch_size: slices per batch; the last batch may be smaller.
+        seed: the trial's seed.
+        epoch: the epoch from zero.
+        augmentation: what to draw, or None to leave the slices as they are.
+        shuffle: whether the order is drawn for the epoch or is that of `slices`.
+        drop_last: whether a smaller last batch is left out.
+
+    Raises:
+        UserError: a batch size below one.
+    """
+    if batch_size < 1:
+        raise UserError(f"training.batch_size: {batch_size} is not a positive number")
+    order = epoch_order(len(slices), seed, epoch) if shuffle else np.arange(len(slices))
+    # Sent once an epoch: cutting a batch from it sends nothing.
+    positions = torch.from_numpy(order).to(slices.images.device)
+    numbers = slices.numbers.numpy()[order]
+    stop = len(slices) - len(slices) % batch_size if drop_last else len(slices)
+    for start in range(0, stop, batch_size):
+        part = slice(start, min(start + batch_size, stop))
+        batch = slices.gather(positions[part])
+        if augmentation is not None:
+            augment(batch.images, batch.masks, numbers[part], seed, epoch, augmentation)
+        yield batch
+
+
+def intensity_percentiles(image: NDArray[Any], percentiles: Sequence[float]) -> list[float]:
+    """Exact percentiles of an image, interpolated linearly between the two nearest ranks, as numpy does.
+
+    Args:
+        image: (H, W). Integers are counted instead of sorted, which takes a third of the time.
+        percentiles: each in 0..100.
+    """
+    if not np.issubdtype(image.dtype, np.integer) or image.dtype.itemsize > 2:
+        return [float(value) for value in np.percentile(image, percentiles)]
+    darkest = int(image.min())
+    above_darkest = torch.from_numpy(image.ravel().astype(np.int32) - darkest)
+    ranks = np.cumsum(torch.bincount(above_darkest).numpy())
+    values = []
+    for percentile in percentiles:
+        rank, share = divmod(percentile / 100 * (image.size - 1), 1)
+        # The value of rank r (from zero) is the first whose cumulative count exceeds r.
+        lower, upper = np.searchsorted(ranks, [rank, min(rank + 1, image.size - 1)], side="right")
+        values.append(float(darkest + lower + (upper - lower) * share))
+    return values
+
+
+def _labels(index: pd.DataFrame, numbers: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Classes 0..2 of the slices."""
+    if not len(numbers):
+        raise UserError("no slices to load; check the split and the role")
+    missing = np.setdiff1d(numbers, index["slice"])
+    if len(missing):
+        raise UserError(
+            f"slice {missing[0]} ({len(missing)} in all) is in the split and not in the slice store; "
+            "make the split from this store's index.csv"
+        )
+    labels = index.set_index("slice")["label"].loc[numbers.tolist()]
+    return labels.to_numpy(dtype=np.int64) - 1

@@ -1,0 +1,225 @@
+"""From the files of the data set to a slice store, in one pass.
+
+The type and the number of slices of each size are known only when the last file has been read. Until then
+the slices, already as narrow as they get, wait in a file without a name in the store's folder: memory stays
+small, and whatever ends the program, the file is gone.
+"""
+
+import os
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mmran.data.cheng import SliceError, parse_cvind, parse_slice, pid_family
+from mmran.data.sources import Entry, Source, open_source
+from mmran.data.store import INDEX_NAME, INDEX_TYPES, SliceStore, narrow, slice_digest
+from mmran.data.store_writer import WaitingSlice, write_store
+from mmran.errors import UserError
+from mmran.files import atomic_path, sha256_file
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+FIELD_OF_VIEW_MM = 250.88
+"""Side of the imaged square: 512 pixels of .49 mm, as the data set's authors give it."""
+
+_READERS = min(4, os.cpu_count() or 1)
+
+
+def convert(
+    sources: Sequence[Path | str],
+    output: Path | str,
+    *,
+    field_of_view_mm: float = FIELD_OF_VIEW_MM,
+    keep_going: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> SliceStore:
+    """Write the slices of folders and zip archives into a store, and `index.csv` beside it.
+
+    Args:
+        sources: folders, `.zip` archives or `.mat` files; `cvind.mat` among them gives the published folds.
+        output: the store; appears with its index when both are complete.
+        field_of_view_mm: side of the imaged square, from which the pixel spacing of each size follows.
+        keep_going: leave out files that are no usable slices and list them in the store, instead of raising.
+        on_progress: called with the number of files read and of all files.
+
+    Raises:
+        UserError: a bad file, none at all, no permission, or a full disk. Nothing is left behind.
+    """
+    output = Path(output)
+    if not field_of_view_mm > 0 or field_of_view_mm == float("inf"):
+        raise UserError(f"field of view {field_of_view_mm} mm: expected a positive number")
+    with ExitStack() as stack:
+        source = stack.enter_context(open_source(sources))
+        # Blocks close in reverse: the store takes its place before its index does.
+        index_path = stack.enter_context(atomic_path(output.with_name(INDEX_NAME)))
+        store_path = stack.enter_context(atomic_path(output))
+        spill = stack.enter_context(tempfile.TemporaryFile(dir=output.parent))
+        rejects = _Rejects(keep_going)
+        rows = _read_all(source, spill, field_of_view_mm, rejects, on_progress)
+        rows = _refuse_two_labels(rows, rejects)
+        if not rows:
+            raise UserError(
+                f"{output}: no slice is left, all {len(rejects.found)} files are unusable, "
+                f"the first: {rejects.found[0]}"
+            )
+        index = _index_of(rows)
+        index.to_csv(index_path, index=False)
+        write_store(
+            store_path,
+            rows,
+            spill,
+            folds=_folds_of(source, index, rejects),
+            rejects=[{"file": error.file, "reason": error.reason} for error in rejects.found],
+            index_sha256=sha256_file(index_path),
+        )
+    return SliceStore(output)
+
+
+class _Rejects:
+    """Files that are left out, or the first of them as an error."""
+
+    def __init__(self, keep_going: bool) -> None:
+        self.keep_going = keep_going
+        self.found: list[SliceError] = []
+
+    def add(self, error: SliceError) -> None:
+        if not self.keep_going:
+            raise error
+        self.found.append(error)
+
+
+def _read_all(
+    source: Source,
+    spill: BinaryIO,
+    field_of_view_mm: float,
+    rejects: _Rejects,
+    on_progress: Callable[[int, int], None] | None,
+) -> list[WaitingSlice]:
+    for error in source.rejects:
+        rejects.add(error)
+    singles = _refuse_shared_numbers(source, rejects)
+
+    def prepare(item: tuple[int, Entry]) -> tuple[WaitingSlice, list[NDArray[Any]]] | SliceError:
+        try:
+            return _prepare(*item, field_of_view_mm)
+        except SliceError as error:
+            return error
+
+    rows = []
+    for n_read, result in enumerate(_mapped(prepare, singles), start=1):
+        if isinstance(result, SliceError):
+            rejects.add(result)
+        else:
+            row, pixels = result
+            row.position = spill.tell()
+            for part in pixels:
+                spill.write(part.data)
+            rows.append(row)
+        if on_progress:
+            on_progress(n_read, len(singles))
+    spill.flush()
+    return rows
+
+
+def _refuse_shared_numbers(source: Source, rejects: _Rejects) -> list[tuple[int, Entry]]:
+    """The slice numbers that one file alone claims: nothing says which of two files is the right one."""
+    singles = []
+    for number, entries in source.entries.items():
+        if len(entries) == 1:
+            singles.append((number, entries[0]))
+            continue
+        for entry in entries:
+            other = next(e.file for e in entries if e is not entry)
+            rejects.add(SliceError(entry.file, f"has the slice number {number}, and so has {other}; keep one"))
+    return singles
+
+
+def _mapped(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """`map` over a few threads, in order, with few results waiting.
+
+    Threads suffice: inflating, hashing and file access all let go of the interpreter.
+    """
+    with ThreadPoolExecutor(_READERS) as pool:
+        waiting: deque[Future[Result]] = deque()
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > 2 * _READERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _prepare(number: int, entry: Entry, field_of_view_mm: float) -> tuple[WaitingSlice, list[NDArray[Any]]]:
+    """A slice's facts, and what waits: its narrowed image, and its mask with eight pixels in a byte."""
+    item = parse_slice(entry.read(), entry.file, number)
+    height, width = item.image.shape
+    facts = {
+        "slice": number,
+        "label": item.label,
+        "pid": item.pid,
+        "family": pid_family(item.pid),
+        "height": height,
+        "width": width,
+        "spacing_mm": field_of_view_mm / width,
+        "tumor_px": int(np.count_nonzero(item.mask)),
+        "group": f"{height}x{width}",
+    }
+    image = narrow(item.image)
+    row = WaitingSlice(
+        file=entry.file,
+        facts=facts,
+        image_type=image.dtype,
+        low=image.min().item(),
+        high=image.max().item(),
+        border=item.border,
+        digest=slice_digest(facts, image, item.mask, item.border),
+    )
+    return row, [image, np.packbits(item.mask)]
+
+
+def _refuse_two_labels(rows: list[WaitingSlice], rejects: _Rejects) -> list[WaitingSlice]:
+    """Leave out every slice of a patient who carries two labels: nothing says which is right."""
+    first: dict[str, WaitingSlice] = {}
+    contradictions: dict[str, WaitingSlice] = {}
+    for row in rows:
+        known = first.setdefault(row.facts["pid"], row)
+        if known.facts["label"] != row.facts["label"]:
+            contradictions.setdefault(row.facts["pid"], row)
+    for row in rows:
+        other = contradictions.get(row.facts["pid"])
+        if other is None:
+            continue
+        if other.facts["label"] == row.facts["label"]:
+            other = first[row.facts["pid"]]
+        reason = (
+            f"patient {row.facts['pid']} has label {row.facts['label']} here and "
+            f"{other.facts['label']} in {other.file}; a patient has one tumour type"
+        )
+        rejects.add(SliceError(row.file, reason))
+    return [row for row in rows if row.facts["pid"] not in contradictions]
+
+
+def _index_of(rows: list[WaitingSlice]) -> pd.DataFrame:
+    index = pd.DataFrame([row.facts for row in rows])
+    index["row"] = index.groupby("group").cumcount()
+    return index[list(INDEX_TYPES)]
+
+
+def _folds_of(source: Source, index: pd.DataFrame, rejects: _Rejects) -> NDArray[np.int32]:
+    """(n,) the published fold of every slice, 0 where there is none."""
+    published: dict[int, int] = {}
+    if source.cvind is not None:
+        try:
+            published = parse_cvind(source.cvind.read(), source.cvind.file)
+        except SliceError as error:
+            rejects.add(error)
+    return np.array([published.get(number, 0) for number in index["slice"]], dtype="<i4")

@@ -1,0 +1,225 @@
+"""The slice store: all slices of a data set in one file, made by `convert` and read by everything after it.
+
+`slices.h5` has one group per native size, named `{H}x{W}`, with the contiguous datasets `image` (n, H, W), in
+the smallest type that holds every slice of the store without loss, and `mask` (n, H, W) uint8. Beside it lies
+`index.csv`, one line per slice. Contiguous and uncompressed, because the operating system then maps it into
+memory and a slice costs one copy.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mmran.errors import UserError
+from mmran.files import sha256_file
+
+FORMAT = 1
+INDEX_NAME = "index.csv"
+INDEX_TYPES = {
+    "slice": "int64",
+    "label": "int64",
+    "pid": "str",
+    "family": "str",
+    "height": "int64",
+    "width": "int64",
+    "spacing_mm": "float64",
+    "tumor_px": "int64",
+    "group": "str",
+    "row": "int64",
+}
+
+# int16 before uint16: both take two bytes, but torch computes with the first only.
+_INTEGER_TYPES = ("u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8")
+
+
+def smallest_type(low: float, high: float) -> np.dtype[Any]:
+    """The smallest integer type that holds `low` to `high`."""
+    for name in _INTEGER_TYPES:
+        if np.iinfo(name).min <= low and high <= np.iinfo(name).max:
+            return np.dtype(name)
+    raise OverflowError(f"no integer type holds {low} to {high}")
+
+
+def narrow(image: NDArray[Any]) -> NDArray[Any]:
+    """The same intensities in the smallest little-endian type that holds them without loss.
+
+    Args:
+        image: (H, W) of any integer or floating type, finite.
+    """
+    if image.dtype.kind == "f" and not np.array_equal(image, np.trunc(image).clip(-(2.0**53), 2.0**53)):
+        single = image.astype("<f4")
+        return single if np.array_equal(single, image) else image.astype("<f8")
+    return image.astype(smallest_type(int(image.min()), int(image.max())), copy=False)
+
+
+def slice_digest(
+    row: Mapping[Any, Any], image: NDArray[Any], mask: NDArray[np.uint8], border: NDArray[np.float64]
+) -> bytes:
+    """SHA-256 of what a slice is, whatever type and file it is stored in.
+
+    Args:
+        row: its `slice`, `label`, `pid`, `height`, `width` and `spacing_mm`.
+        image: (H, W), narrowed.
+        mask: (H, W) of 0 and 1.
+        border: (n, 2) float64.
+    """
+    facts = [row[name] for name in ("slice", "label", "pid", "height", "width")]
+    # The mask is hashed as bits; its maximum tells a 1 from another number that is not 0.
+    facts += [float(row["spacing_mm"]), image.dtype.str, int(mask.max())]
+    digest = hashlib.sha256(json.dumps(facts).encode())
+    for part in (image, np.packbits(mask), border.astype("<f8")):
+        digest.update(np.ascontiguousarray(part).data)
+    return digest.digest()
+
+
+def store_digest(slice_digests: NDArray[np.uint8], folds: NDArray[np.int32]) -> str:
+    """SHA-256 of the content of a store.
+
+    Args:
+        slice_digests: (n, 32) in the order of the slice numbers.
+        folds: (n,) published folds, 0 where unknown.
+    """
+    digest = hashlib.sha256(b"mmran slices 1\n")
+    digest.update(np.ascontiguousarray(slice_digests).data)
+    digest.update(folds.astype("<i4").data)
+    return digest.hexdigest()
+
+
+class SliceStore:
+    """Reads a slice store; safe to use from several threads and across a fork.
+
+    Attributes:
+        path: the store.
+        index: one line per slice in the order of the numbers, see `INDEX_TYPES`.
+        digest: SHA-256 of the content; equal digests mean equal slices.
+        slice_digests: (n, 32) uint8, the digest of each slice in index order.
+        cvind: published fold of each slice number, empty where the source had no `cvind.mat`.
+        rejects: files that `convert --keep-going` left out, each with `file` and `reason`.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        """Open a store.
+
+        Raises:
+            UserError: it or its index is missing, truncated, or something else.
+        """
+        self.path = Path(path)
+        try:
+            with h5py.File(self.path, "r") as file:
+                if file.attrs.get("format") != FORMAT:
+                    raise UserError(f"{path}: is not a slice store of format {FORMAT}; make one with mmran convert")
+                self._read_header(file)
+        except FileNotFoundError as error:
+            raise UserError(f"{path}: no such store; make it with mmran convert") from error
+        except PermissionError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+        except (OSError, LookupError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+            raise UserError(f"{path}: is not a whole slice store; make it again with mmran convert") from error
+        self.index = _read_index(self.path.with_name(INDEX_NAME), self._index_sha256, self.path)
+        if not self._fits_index():
+            raise UserError(f"{path}: does not fit its {INDEX_NAME}; make both again with mmran convert")
+        numbers = self.index["slice"].tolist()
+        self._places = {
+            number: (group, row, i)
+            for i, (number, group, row) in enumerate(zip(numbers, self.index["group"], self.index["row"], strict=True))
+        }
+        self.cvind = {number: int(fold) for number, fold in zip(numbers, self.folds, strict=True) if fold}
+
+    def _read_header(self, file: h5py.File) -> None:
+        self.digest = str(file.attrs["digest"])
+        self.rejects: list[dict[str, str]] = json.loads(file.attrs["rejects"])
+        self._index_sha256 = str(file.attrs["index_sha256"])
+        self.slice_digests: NDArray[np.uint8] = file["slice_sha256"][()]
+        self.folds: NDArray[np.int32] = file["cvind"][()]
+        self._border_points: NDArray[np.float64] = file["border/points"][()]
+        self._border_start: NDArray[np.int64] = file["border/start"][()]
+        self._groups = {
+            name: (self._map(group["image"]), self._map(group["mask"]))
+            for name, group in file.items()
+            if isinstance(group, h5py.Group) and "image" in group
+        }
+
+    def _fits_index(self) -> bool:
+        """Whether every line of the index has its place in the file."""
+        n = len(self.index)
+        sizes = self.index.groupby("group").size().to_dict()
+        return (
+            self.slice_digests.shape == (n, 32)
+            and self.folds.shape == (n,)
+            and self._border_start.shape == (n + 1,)
+            and sizes == {name: len(images) for name, (images, _) in self._groups.items()}
+            and all(images.shape == masks.shape for images, masks in self._groups.values())
+        )
+
+    def _map(self, dataset: h5py.Dataset) -> NDArray[Any]:
+        """The dataset as pages of the file: no handle of HDF5 stays open that a fork would tear."""
+        return np.memmap(self.path, dataset.dtype, "r", dataset.id.get_offset(), dataset.shape)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._groups = {}
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def groups(self) -> list[str]:
+        """Names of the native sizes, `{H}x{W}`."""
+        return list(self._groups)
+
+    @property
+    def image_type(self) -> np.dtype[Any]:
+        """Type of the stored intensities."""
+        return next(iter(self._groups.values()))[0].dtype
+
+    def read(self, number: int) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+        """Copies of the image (H, W), in the store's type, and the mask (H, W) uint8 of a slice.
+
+        Raises:
+            UserError: the store has no such slice.
+        """
+        group, row, _ = self._place(number)
+        images, masks = self._groups[group]
+        return np.array(images[row]), np.array(masks[row])
+
+    def read_group(self, group: str) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+        """All images (n, H, W) and masks (n, H, W) uint8 of one size, in index order.
+
+        They are read-only views of the file: nothing is read before it is touched, or copied at all.
+        """
+        return self._groups[group]
+
+    def border(self, number: int) -> NDArray[np.float64]:
+        """(n, 2) float64 x, y in pixels of a slice's border polygon, counted from zero."""
+        _, _, i = self._place(number)
+        return self._border_points[self._border_start[i] : self._border_start[i + 1]]
+
+    def _place(self, number: int) -> tuple[str, int, int]:
+        try:
+            return self._places[int(number)]
+        except KeyError:
+            raise UserError(f"{self.path}: holds no slice {number}, expected one of its {INDEX_NAME}") from None
+
+
+def _read_index(path: Path, expected_sha256: str, store: Path) -> pd.DataFrame:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file, but {store.name} needs its index; run mmran convert again")
+    if sha256_file(path) != expected_sha256:
+        raise UserError(f"{path}: is not the index that was written with {store.name}; run mmran convert again")
+    return pd.read_csv(path, dtype=INDEX_TYPES, keep_default_na=False)

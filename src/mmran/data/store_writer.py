@@ -1,0 +1,148 @@
+"""Writes the file that `store.SliceStore` reads.
+
+HDF5 lays the file out, empty; the pixels then go to their places as ordinary bytes. A full disk is so an
+ordinary error, where HDF5, failing in the middle, would leave handles that cannot be closed.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from mmran.data.store import FORMAT, smallest_type, store_digest
+from mmran.errors import UserError
+
+_PAGE_BYTES = 4096
+
+
+@dataclass
+class WaitingSlice:
+    """What is kept of a slice in memory while its pixels wait in a file.
+
+    Attributes:
+        file: where it came from.
+        facts: its line of the index, without `row`.
+        image_type: type in which its image waits.
+        low: its lowest intensity.
+        high: its highest intensity.
+        border: (n, 2) float64 x, y.
+        digest: see `store.slice_digest`.
+        position: where in the file its image starts, followed by its mask, eight pixels a byte.
+    """
+
+    file: str
+    facts: dict[str, Any]
+    image_type: np.dtype[Any]
+    low: float
+    high: float
+    border: NDArray[np.float64]
+    digest: bytes
+    position: int = 0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W)."""
+        return self.facts["height"], self.facts["width"]
+
+
+def write_store(
+    path: Path,
+    slices: Sequence[WaitingSlice],
+    spill: BinaryIO,
+    *,
+    folds: NDArray[np.int32],
+    rejects: list[dict[str, str]],
+    index_sha256: str,
+) -> None:
+    """Write a store.
+
+    Args:
+        path: the new file.
+        slices: in index order.
+        spill: the file in which their pixels wait.
+        folds: (n,) published folds, 0 where unknown.
+        rejects: `file` and `reason` of what was left out.
+        index_sha256: of the index that lies beside the store.
+
+    Raises:
+        UserError: the disk has too little room.
+        OSError: it filled up meanwhile.
+    """
+    groups: dict[str, list[WaitingSlice]] = {}
+    for item in slices:
+        groups.setdefault(item.facts["group"], []).append(item)
+    image_type = _common_type(slices)
+    _check_free_space(path, slices, image_type)
+    with h5py.File(path, "w", alignment_threshold=_PAGE_BYTES, alignment_interval=_PAGE_BYTES) as file:
+        digests = np.array([list(item.digest) for item in slices], dtype=np.uint8)
+        file.attrs["format"] = FORMAT
+        file.attrs["digest"] = store_digest(digests, folds)
+        file.attrs["rejects"] = json.dumps(rejects)
+        file.attrs["index_sha256"] = index_sha256
+        file["slice_sha256"] = digests
+        file["cvind"] = folds
+        file["border/points"] = np.concatenate([item.border for item in slices])
+        file["border/start"] = np.cumsum([0, *(len(item.border) for item in slices)])
+        places = {
+            name: (
+                _reserve(file, f"{name}/image", (len(members), *members[0].shape), image_type),
+                _reserve(file, f"{name}/mask", (len(members), *members[0].shape), np.dtype("u1")),
+            )
+            for name, members in groups.items()
+        }
+    with path.open("r+b") as file:
+        for name, members in groups.items():
+            _copy_pixels(members, spill, file, places[name], image_type)
+
+
+def _common_type(slices: Sequence[WaitingSlice]) -> np.dtype[Any]:
+    """The smallest type that holds every slice without loss."""
+    if all(item.image_type.kind != "f" for item in slices):
+        return smallest_type(min(item.low for item in slices), max(item.high for item in slices))
+    # float32 holds every integer up to two bytes.
+    small = all(item.image_type.itemsize <= (4 if item.image_type.kind == "f" else 2) for item in slices)
+    return np.dtype("<f4" if small else "<f8")
+
+
+def _check_free_space(path: Path, slices: Sequence[WaitingSlice], image_type: np.dtype[Any]) -> None:
+    needed = sum(height * width for height, width in (item.shape for item in slices)) * (image_type.itemsize + 1)
+    free = shutil.disk_usage(path.parent).free
+    if free < needed + 64 * _PAGE_BYTES:
+        raise UserError(
+            f"{path.parent}: {free / 1e6:.1f} MB are free, the store takes {needed / 1e6:.1f} MB; make room"
+        )
+
+
+def _reserve(file: h5py.File, name: str, shape: tuple[int, ...], kind: np.dtype[Any]) -> int:
+    """Create a contiguous dataset without filling it, and say at which byte of the file it starts."""
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_layout(h5py.h5d.CONTIGUOUS)
+    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    return int(file.create_dataset(name, shape, kind, dcpl=properties).id.get_offset())
+
+
+def _copy_pixels(
+    members: Sequence[WaitingSlice],
+    spill: BinaryIO,
+    file: BinaryIO,
+    places: tuple[int, int],
+    image_type: np.dtype[Any],
+) -> None:
+    n_pixels = members[0].shape[0] * members[0].shape[1]
+    for row, item in enumerate(members):
+        n_image_bytes = n_pixels * item.image_type.itemsize
+        spill.seek(item.position)
+        waiting = spill.read(n_image_bytes + (n_pixels + 7) // 8)
+        image = np.frombuffer(waiting[:n_image_bytes], dtype=item.image_type).astype(image_type, copy=False)
+        packed = np.frombuffer(waiting[n_image_bytes:], dtype=np.uint8)
+        file.seek(places[0] + row * image.nbytes)
+        file.write(image.data)
+        file.seek(places[1] + row * n_pixels)
+        file.write(np.unpackbits(packed, count=n_pixels).data)

@@ -1,0 +1,1 @@
+"""What a prediction is worth: pure functions, units in their names."""

@@ -1,0 +1,135 @@
+"""The registry of networks.
+
+A network has the attributes of `mmran.networks.output.Network`, takes images (B, 1, H, W) and returns a
+`NetworkOutput`. Its constructor takes keyword options only, `width` among them, and raises UserError for
+values they cannot have. Importing this package imports no network and no torch.
+"""
+
+import ast
+import importlib
+import importlib.util
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmran.errors import UserError
+
+if TYPE_CHECKING:
+    from mmran.networks.output import Network
+
+NETWORKS: dict[str, str] = {
+    "mmran": "mmran.networks.mmran:MMRAN",
+    "res-unet": "mmran.networks.res_unet:ResUNet",
+    "rv-gan": "mmran.networks.rv_gan:RVGAN",
+    "resnet-50": "mmran.networks.resnet:ResNet50",
+    "datta": "mmran.networks.datta:SoftAttentionResNet50",
+    "y-net": "mmran.networks.y_net:YNet",
+    "chen": "mmran.networks.chen:Chen",
+    "he": "mmran.networks.he:DenseNetMultitask",
+    "mb-dcnn": "mmran.networks.mb_dcnn:MBDCNN",
+}
+"""Name -> "module:Class", imported when asked for."""
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "mmran": {
+        "baseline": {"attention": "none"},
+        "se": {"attention": "se"},
+        "scse": {"attention": "scse"},
+        "scse-msm": {"attention": "scse-msm"},
+        "scse-msm-gmp": {"attention": "scse-msm-gmp"},
+        "scse-msm-gmp-res": {"attention": "scse-msm-gmp-res"},
+        "mmran": {"attention": "mram"},
+        "mmran-released": {"attention": "mram", "reading": "released"},
+        "mmran-released-baseline": {"attention": "none", "reading": "released"},
+    },
+    "mb-dcnn": {"mb-dcnn": {}, "mb-dcnn-resnet50": {"backbone": "resnet50"}},
+}
+"""Variants worth listing: network -> name -> options. Any other network is listed as it is by default."""
+
+
+def presets(name: str) -> dict[str, dict[str, Any]]:
+    """The variants of a network that are worth listing: name -> options."""
+    return PRESETS.get(name, {name: {}})
+
+
+def network_class(name: str) -> "type[Network]":
+    """The class of a network.
+
+    Args:
+        name: a key of `NETWORKS`, or "package.module:Class" for a network of one's own.
+
+    Raises:
+        UserError: no such name, module or class, or it is not a network.
+    """
+    module_name, class_name = _place(name)
+    try:
+        module = importlib.import_module(module_name)
+    except (ImportError, ValueError) as error:
+        raise UserError(f"network {name}: cannot import {module_name!r} ({error}); is it on PYTHONPATH?") from error
+    found = getattr(module, class_name, None)
+    if not isinstance(found, type):
+        raise UserError(f"network {name}: {module_name} has no class {class_name!r}")
+    missing = [attribute for attribute in ("stride", "tasks", "recipe") if not hasattr(found, attribute)]
+    if missing:
+        raise UserError(f"network {name}: its class lacks {', '.join(missing)}; see mmran.networks.output.Network")
+    return found
+
+
+def build(name: str, **options: Any) -> "Network":
+    """A network with random weights, on the current default device.
+
+    Args:
+        name: as for `network_class`.
+        **options: of the network's constructor.
+
+    Raises:
+        UserError: unknown name or option, or an option has a value that it cannot have.
+    """
+    complete_options(name, options)
+    return network_class(name)(**options)
+
+
+def complete_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options with the constructor's defaults filled in.
+
+    Raises:
+        UserError: unknown name or option.
+    """
+    parameters = inspect.signature(network_class(name)).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return dict(options)
+    for key in options:
+        if key not in parameters:
+            raise UserError(f"network {name} has no option {key!r}; it has {', '.join(parameters)}")
+    return {key: parameter.default for key, parameter in parameters.items()} | options
+
+
+def option_names(name: str) -> tuple[str, ...] | None:
+    """Names of a network's options, or None where they cannot be told without importing it.
+
+    Read from the source text: checking a configuration takes milliseconds, importing torch seconds.
+
+    Raises:
+        UserError: unknown name.
+    """
+    module_name, class_name = _place(name)
+    try:
+        spec = importlib.util.find_spec(module_name)
+    except (ImportError, ValueError):
+        return None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef) and node.name == class_name:
+            for method in node.body:
+                if isinstance(method, ast.FunctionDef) and method.name == "__init__":
+                    return None if method.args.kwarg else tuple(arg.arg for arg in method.args.kwonlyargs)
+    return None
+
+
+def _place(name: str) -> tuple[str, str]:
+    if ":" not in name and name not in NETWORKS:
+        known = ", ".join(NETWORKS)
+        raise UserError(f"network {name!r} is unknown; choose one of {known}, or give your own as package.module:Class")
+    module_name, _, class_name = NETWORKS.get(name, name).partition(":")
+    return module_name, class_name

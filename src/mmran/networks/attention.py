@@ -1,0 +1,182 @@
+"""The multiscale residual attention module and the modules it was built up from, as values of one class.
+
+Notation of the paper: F' multiscale features, M_c channel gate, M_s spatial gate, F^ gated features.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from mmran.errors import UserError
+
+KERNELS = (3, 5, 7, 9)
+"""k_i = 2 (i + 1) + 1 for i = 0..3 (Eq. 1)."""
+
+SMALLEST_HIDDEN = 4
+"""Hidden units of a gate at small widths: a single one that dies behind its ReLU would freeze the gate. At
+full width every reduction in use leaves at least as many."""
+
+
+@dataclass(frozen=True)
+class AttentionForm:
+    """What an attention module is made of.
+
+    Attributes:
+        multiscale: starts with the multiscale module, which then also does the work of a convolution.
+        maximum: the channel gate has a second branch, on global max pooling.
+        combine: how the sigmoids of its two branches meet.
+        spatial: there is a spatial gate; beside the channel gate, or after it if `sequential`.
+        residual: the gated features are added to what was gated, instead of taking its place.
+        bias: of the channel gate's linear layers.
+        reduction: of the channel gate, where the module's authors fixed it; None takes the network's.
+    """
+
+    multiscale: bool = False
+    maximum: bool = False
+    combine: Literal["sum", "product"] = "sum"
+    spatial: bool = True
+    sequential: bool = False
+    residual: bool = False
+    bias: bool = False
+    reduction: int | None = None
+
+
+ATTENTIONS: Mapping[str, AttentionForm | None] = MappingProxyType(
+    {
+        "none": None,
+        "se": AttentionForm(spatial=False, bias=True, reduction=16),  # Hu et al. 2018
+        "scse": AttentionForm(),  # Roy et al. 2018
+        "scse-msm": AttentionForm(multiscale=True),
+        "scse-msm-gmp": AttentionForm(multiscale=True, maximum=True),
+        "scse-msm-gmp-res": AttentionForm(multiscale=True, maximum=True, residual=True),
+        "mram": AttentionForm(multiscale=True, maximum=True, combine="product", sequential=True, residual=True),
+    }
+)
+"""The rows of Table 2, by name."""
+
+
+def attention_form(name: str) -> AttentionForm | None:
+    """The form of that name, None for no attention.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if name not in ATTENTIONS:
+        raise UserError(f"network option attention: {name!r} is unknown; choose one of {', '.join(ATTENTIONS)}")
+    return ATTENTIONS[name]
+
+
+class MultiscaleModule(nn.Module):
+    """Four convolutions side by side, a quarter of the channels each, then batch normalization.
+
+    (B, C, H, W) -> (B, C, H, W). 41 C^2 + 2 C parameters.
+
+    Source: Eqs. 1-2, Fig. 3. The channels per scale are not stated: C/4 each gives F' the C channels of F.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.scales = nn.ModuleList(
+            nn.Conv2d(channels, channels // len(KERNELS), kernel, padding=kernel // 2, bias=False) for kernel in KERNELS
+        )
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """F to F'."""
+        return self.norm(torch.cat([scale(x) for scale in self.scales], dim=1))
+
+
+class ChannelGate(nn.Module):
+    """M_c: a weight per channel from its mean and, with `maximum`, from its maximum too.
+
+    (B, C, H, W) -> (B, C, 1, 1), 0..1 (0..2 if two branches are summed).
+    The maximum is `amax`, whose backward pass is deterministic on CUDA.
+
+    Source: Eqs. 3-5; one branch: Hu et al. 2018. Each branch has its own weights. Bias and reduction are not
+    stated: none and 4 fit Table 3.
+
+    Args:
+        channels: C.
+        reduction: channels per hidden unit.
+        maximum: second branch, on global max pooling.
+        combine: "product" (Eq. 5) or "sum" of the branches' sigmoids.
+        bias: of the linear layers.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        reduction: int,
+        maximum: bool = False,
+        combine: Literal["sum", "product"] = "product",
+        bias: bool = False,
+    ):
+        super().__init__()
+        self.combine = combine
+        self.mean_branch = _perceptron(channels, reduction, bias)
+        self.max_branch = _perceptron(channels, reduction, bias) if maximum else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """F' to M_c."""
+        gate = torch.sigmoid(self.mean_branch(x.mean(dim=(2, 3))))  # (B, C)
+        if self.max_branch is not None:
+            other = torch.sigmoid(self.max_branch(x.amax(dim=(2, 3))))
+            gate = gate * other if self.combine == "product" else gate + other
+        return gate[:, :, None, None]
+
+
+def _perceptron(channels: int, reduction: int, bias: bool) -> nn.Sequential:
+    hidden = max(SMALLEST_HIDDEN, channels // reduction)
+    return nn.Sequential(
+        nn.Linear(channels, hidden, bias=bias), nn.ReLU(inplace=True), nn.Linear(hidden, channels, bias=bias)
+    )
+
+
+class SpatialGate(nn.Module):
+    """M_s: a weight per pixel, 0..1. (B, C, H, W) -> (B, 1, H, W).
+
+    Source: Eq. 7; no bias, as Roy et al. 2018.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels, 1, kernel_size=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """F_cSE to M_s."""
+        return torch.sigmoid(self.squeeze(x))
+
+
+class Attention(nn.Module):
+    """Any of the attention modules of Table 2. (B, C, H, W) -> (B, C, H, W).
+
+    Source: Eqs. 1-9, Fig. 2; section 4.4 for the steps from scSE to MRAM.
+    Deviates: around Eqs. 6 and 9 the text says F, the module's input, and the equations F'; F' it is here.
+
+    Args:
+        channels: C, a multiple of 4.
+        form: what it is made of.
+        reduction: of the channel gate, unless the form fixes it.
+    """
+
+    def __init__(self, channels: int, form: AttentionForm, reduction: int):
+        super().__init__()
+        self.form = form
+        self.multiscale = MultiscaleModule(channels) if form.multiscale else nn.Identity()
+        self.channel_gate = ChannelGate(channels, form.reduction or reduction, form.maximum, form.combine, form.bias)
+        self.spatial_gate = SpatialGate(channels) if form.spatial else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """F to F_att."""
+        features = self.multiscale(x)  # F'
+        gated = self.channel_gate(features) * features  # F_cSE, Eq. 6
+        if self.spatial_gate is not None:
+            if self.form.sequential:
+                gated = self.spatial_gate(gated) * gated  # F^, Eq. 8
+            else:
+                gated = gated + self.spatial_gate(features) * features
+        return features + gated if self.form.residual else gated  # Eq. 9

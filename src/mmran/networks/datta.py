@@ -1,0 +1,83 @@
+"""Datta et al. 2021: a compared classifier, ResNet-50 with soft attention on its last maps."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mmran.networks.blocks import check_images, grid_max, scaled
+from mmran.networks.output import N_CLASSES, Network, NetworkOutput
+from mmran.networks.resnet import ResNet50Features
+
+POOLED = 3
+"""Side of the grid of maxima that the linear layer sees: the authors' maps at 224 pixels, 7 halved."""
+
+
+class SoftAttention(nn.Module):
+    """Features times how much several attention maps, each adding up to 1 over the pixels, look there.
+
+    (B, C, H, W) -> (B, C, H, W), scaled by a learned number.
+
+    Source: Datta et al. 2021, section 2.
+
+    Args:
+        channels: C.
+        maps: number of attention maps.
+    """
+
+    def __init__(self, channels: int, maps: int):
+        super().__init__()
+        self.maps = nn.Conv2d(channels, maps, kernel_size=3, padding=1)
+        self.gamma = nn.Parameter(torch.full((1,), 0.01))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features to attended features."""
+        scores = torch.relu(self.maps(x)).flatten(2)  # (B, maps, H W)
+        weights = scores.softmax(dim=2).sum(dim=1)  # (B, H W)
+        return self.gamma * x * weights.view(x.shape[0], 1, *x.shape[2:])
+
+
+class SoftAttentionResNet50(Network):
+    """ResNet-50 features beside their attended copy, pooled, and one linear layer.
+
+    23,907,284 parameters (Table 3: 23.91 million). (B, 1, H, W) -> class_logits (B, 3), for any H and W
+    divisible by 32.
+
+    Source: Datta et al. 2021.
+    Deviates: adaptive pooling to 3 x 3 keeps the size of the linear layer at any image size; at the authors'
+    224 pixels it changes nothing. The stem takes the one grey channel as it is, which gives the count of
+    Table 3.
+
+    Args:
+        width: channel multiplier; 1.0 is the published network.
+    """
+
+    stride = 32
+    tasks = ("classification",)
+    recipe = "mmran.training.multitask:Multitask"
+
+    def __init__(self, *, width: float = 1.0):
+        super().__init__()
+        self.features = ResNet50Features(1, width=width, bias=False)
+        self.attention = SoftAttention(self.features.channels, scaled(16, width))
+        self.dropout = nn.Dropout(0.5)
+        self.class_head = nn.Linear(2 * self.features.channels * POOLED**2, N_CLASSES)
+
+    def forward(self, images: Tensor) -> NetworkOutput:
+        """Classify.
+
+        Args:
+            images: (B, 1, H, W), 0..1.
+
+        Raises:
+            ValueError: H or W is not divisible by 32.
+        """
+        check_images(images, self.stride)
+        deep = self.features(images)
+        both = torch.cat([_halve(deep), _halve(self.attention(deep))], dim=1)  # (B, 4096, H/64, W/64)
+        pooled = grid_max(self.dropout(torch.relu(both)), POOLED)
+        return NetworkOutput(class_logits=self.class_head(pooled.flatten(1)))
+
+
+def _halve(x: Tensor) -> Tensor:
+    """Maximum over 2 x 2 pixels; a side of one pixel stays, so that small images go through."""
+    return functional.max_pool2d(x, tuple(min(2, side) for side in x.shape[2:]))

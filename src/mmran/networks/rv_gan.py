@@ -1,0 +1,267 @@
+"""RV-GAN: a generator at half size, one at full size that builds on it, and a discriminator for each."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mmran.networks.blocks import DepthwiseConv2d, check_images, scaled
+from mmran.networks.output import Network, NetworkOutput
+
+
+class RVGAN(Network):
+    """Both generators and both discriminators; prediction needs the generators alone.
+
+    (B, 1, H, W) -> mask_logits (B, 1, H, W), for any H and W divisible by 16. 15,530,756 parameters, of which the
+    generators have 14,740,226.
+
+    The fine generator's output is tanh(z), -1 for background and 1 for tumor. The mask logit is 2 z: it is >= 0
+    where tanh(z) is, and its sigmoid is (tanh(z) + 1) / 2, the output brought to 0..1.
+
+    Source: Kamran et al. 2021, figures and released code.
+    Deviates: Table 3 prints 21.93 million, which neither the generators nor all four networks have. The
+    discriminators' residual blocks work as the authors drew them; their code adds a block's input to itself and
+    leaves out its branches. Images are halved by their means, not by a Lanczos window.
+
+    Args:
+        width: channel multiplier; 1.0 is the published network.
+
+    Raises:
+        UserError: width is not a positive number.
+    """
+
+    # 8 for the generators; 16, so that the discriminator at half size also halves without a remainder.
+    stride = 16
+    tasks = ("segmentation",)
+    recipe = "mmran.training.adversarial:Adversarial"
+
+    def __init__(self, *, width: float = 1.0):
+        super().__init__()
+        channels = scaled(128, width)
+        self.coarse = CoarseGenerator(channels)
+        self.fine = FineGenerator(channels)
+        self.discriminators = nn.ModuleList(Discriminator(scaled(64, width)) for _ in ("full size", "half size"))
+
+    def forward(self, images: Tensor) -> NetworkOutput:
+        """Segment.
+
+        Args:
+            images: (B, 1, H, W), 0..1.
+
+        Raises:
+            ValueError: H or W is not divisible by 16.
+        """
+        check_images(images, self.stride)
+        full = signed(images)
+        _, feature = self.coarse(halved(full))
+        return NetworkOutput(mask_logits=2 * self.fine(full, feature))
+
+
+def signed(x: Tensor) -> Tensor:
+    """0..1 to -1..1."""
+    return 2 * x - 1
+
+
+def halved(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, C, H/2, W/2), means of 2 x 2 pixels."""
+    return functional.avg_pool2d(x, 2)
+
+
+class CoarseGenerator(nn.Module):
+    """Encoder, nine residual blocks and decoder, with its skip connections through feature aggregation.
+
+    (B, 1, h, w), -1..1 -> z (B, 1, h, w), the output before its tanh, and the feature (B, C, h, w) that the fine
+    generator takes up. 13,328,001 parameters at C = 128.
+
+    Args:
+        channels: C.
+        n_blocks: residual blocks.
+    """
+
+    def __init__(self, channels: int, n_blocks: int = 9):
+        super().__init__()
+        c1, c2, c4 = channels, 2 * channels, 4 * channels
+        self.stem = nn.Sequential(ReflectionPad(3), drawn(nn.Conv2d(1, c1, 7)), *norm(c1))
+        self.down1, self.down2 = down(c1, c2), down(c2, c4)
+        self.blocks = nn.Sequential(*(DilatedResidual(c4) for _ in range(n_blocks)))
+        self.up1, self.skip1 = up(c4, c2), FeatureAggregation(c2)
+        self.up2, self.skip2 = up(c2, c1), FeatureAggregation(c1)
+        self.head = nn.Sequential(ReflectionPad(3), drawn(nn.Conv2d(c1, 1, 7)))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Generate at half size."""
+        full = self.stem(images)  # (B, C, h, w)
+        half = self.down1(full)  # (B, 2C, h/2, w/2)
+        x = self.blocks(self.down2(half))  # (B, 4C, h/4, w/4)
+        x = self.up1(x) + self.skip1(half)
+        feature = self.up2(x) + self.skip2(full)
+        return self.head(feature), feature
+
+
+class FineGenerator(nn.Module):
+    """A shallow generator at full size that takes up the coarse generator's feature at half size.
+
+    images (B, 1, H, W), -1..1, and feature (B, C, H/2, W/2) -> z (B, 1, H, W), the output before its tanh.
+    1,412,225 parameters at C = 128.
+
+    Args:
+        channels: C.
+        n_blocks: residual blocks.
+    """
+
+    def __init__(self, channels: int, n_blocks: int = 2):
+        super().__init__()
+        c1, c2 = channels, 2 * channels
+        self.stem = nn.Sequential(ReflectionPad(3), drawn(nn.Conv2d(1, c1, 7)), *norm(c1))
+        self.down = down(c1, c1)
+        self.widen = nn.Sequential(*separable(c1, c2), *norm(c2))
+        self.blocks = nn.Sequential(*(DilatedResidual(c2) for _ in range(n_blocks)))
+        self.up, self.skip = up(c2, c1), FeatureAggregation(c1)
+        self.head = nn.Sequential(ReflectionPad(3), nn.Conv2d(c1, 1, 7))
+
+    def forward(self, images: Tensor, feature: Tensor) -> Tensor:
+        """Generate at full size."""
+        full = self.stem(images)  # (B, C, H, W)
+        x = self.widen(self.down(full) + feature)  # (B, 2C, H/2, W/2)
+        x = self.up(self.blocks(x)) + self.skip(full)
+        return self.head(x)
+
+
+class Discriminator(nn.Module):
+    """An autoencoder that says of every pixel whether the mask is real (towards -1) or generated (towards 1).
+
+    images and masks (B, 1, H, W), -1..1 -> scores (B, 1, H, W), -1..1, and six features, three of the encoder and
+    three of the decoder. 395,265 parameters at C = 64.
+
+    Args:
+        channels: C.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.encoder = nn.ModuleList(
+            nn.Sequential(down(before, after), BranchedResidual(after))
+            for before, after in pairwise([2, channels, channels, channels])
+        )
+        self.decoder = nn.ModuleList(up(channels, channels) for _ in range(3))
+        # A kernel of even side keeps the size where one pixel more is padded below and to the right.
+        self.head = nn.Sequential(nn.ZeroPad2d((1, 2, 1, 2)), drawn(nn.Conv2d(channels, 1, 4)), nn.Tanh())
+
+    def forward(self, images: Tensor, masks: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Judge masks."""
+        x, features = torch.cat([images, masks], dim=1), []
+        for stage in (*self.encoder, *self.decoder):
+            x = stage(x)
+            features.append(x)
+        return self.head(x), features
+
+
+class DilatedResidual(nn.Module):
+    """x + two parallel separable convolutions, one of them dilated, of a separable convolution of x.
+
+    (B, C, H, W) -> (B, C, H, W).
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        c = channels
+        self.first = nn.Sequential(ReflectionPad(1), *separable(c, c, padding=0), *norm(c))
+        self.near = nn.Sequential(ReflectionPad(1), *separable(c, c, padding=0), *norm(c))
+        self.far = nn.Sequential(ReflectionPad(2), *separable(c, c, padding=0, dilation=2), *norm(c))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Refine x."""
+        first = self.first(x)
+        return x + self.near(first) + self.far(first)
+
+
+class BranchedResidual(nn.Module):
+    """x + two parallel dilated convolutions of x, one of them separable. (B, C, H, W) -> (B, C, H, W)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        c = channels
+        self.dense = nn.Sequential(ReflectionPad(1), drawn(nn.Conv2d(c, c, 2, dilation=2)), *norm(c))
+        self.separable = nn.Sequential(ReflectionPad(1), *separable(c, c, kernel=2, padding=0, dilation=2), *norm(c))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Refine x."""
+        return x + self.dense(x) + self.separable(x)
+
+
+class FeatureAggregation(nn.Module):
+    """SFA, a skip connection with two convolutions: the first has a shortcut, and x goes around both.
+
+    (B, C, H, W) -> (B, C, H, W).
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.separable = nn.Sequential(*separable(channels, channels), *norm(channels))
+        self.dense = nn.Sequential(drawn(nn.Conv2d(channels, channels, 3, padding=1)), *norm(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Aggregate x."""
+        return self.dense(x + self.separable(x)) + x
+
+
+class ReflectionPad(nn.Module):
+    """Mirror a map at its edges, without repeating them: (B, C, H, W) -> (B, C, H + 2n, W + 2n).
+
+    Torch's own has no deterministic backward pass on CUDA, and refuses maps of n pixels or less; here they are
+    mirrored again.
+
+    Args:
+        n: pixels on each side.
+    """
+
+    def __init__(self, n: int):
+        super().__init__()
+        self.n = n
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pad x."""
+        for dim in (2, 3):
+            n = self.n
+            while n > 0:
+                size = x.shape[dim]
+                first = min(1, size - 1)
+                step = min(n, max(1, size - 1))
+                before, after = x.narrow(dim, first, step), x.narrow(dim, size - first - step, step)
+                x = torch.cat([before.flip(dim), x, after.flip(dim)], dim)
+                n -= step
+        return x
+
+
+def drawn(layer: nn.Conv2d | nn.ConvTranspose2d) -> nn.Module:
+    """The layer with weights from a normal distribution of standard deviation .02, as GANs usually start."""
+    nn.init.normal_(layer.weight, std=0.02)
+    return layer
+
+
+def norm(channels: int) -> list[nn.Module]:
+    """Batch normalization and leaky ReLU."""
+    return [nn.BatchNorm2d(channels), nn.LeakyReLU(0.2, inplace=True)]
+
+
+def down(in_channels: int, out_channels: int) -> nn.Sequential:
+    """(B, in, H, W) -> (B, out, H/2, W/2)."""
+    return nn.Sequential(drawn(nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1)), *norm(out_channels))
+
+
+def up(in_channels: int, out_channels: int) -> nn.Sequential:
+    """(B, in, H, W) -> (B, out, 2H, 2W)."""
+    return nn.Sequential(
+        drawn(nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1)), *norm(out_channels)
+    )
+
+
+def separable(
+    in_channels: int, out_channels: int, kernel: int = 3, padding: int = 1, dilation: int = 1
+) -> list[nn.Module]:
+    """A convolution of each channel by itself, then one across channels at each pixel."""
+    return [
+        DepthwiseConv2d(in_channels, kernel, padding=padding, dilation=dilation),
+        nn.Conv2d(in_channels, out_channels, 1),
+    ]

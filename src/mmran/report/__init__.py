@@ -1,0 +1,1 @@
+"""Summaries and cases -> tables and figures, the paper's values beside ours."""

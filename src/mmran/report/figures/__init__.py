@@ -1,0 +1,86 @@
+"""The paper's figures, one module per kind: specification and results -> a drawing and its caption.
+
+Drawn from cases.csv, predictions.h5, summary.json and the slice store alone. A figure whose results hold nothing
+to draw says so on its canvas.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.image import imsave
+
+from mmran.data.store import SliceStore
+from mmran.errors import UserError
+from mmran.files import atomic_path, write_text
+from mmran.report.figures import confusion, hole_filling, outlines, roc, style
+from mmran.report.figures.rows import read_rows
+
+PICTURES = {"hole-filling": hole_filling.draw, "outlines": outlines.draw}
+"""Kinds that show slices, and so need the store."""
+CHARTS = {"confusion": confusion.draw, "roc": roc.draw}
+KINDS = (*PICTURES, *CHARTS)
+
+
+def make_figure(
+    spec: Mapping[str, Any], results: Path, protocol: str, store_path: Path | None, output: Path
+) -> list[Path]:
+    """Draw a figure and write it as svg and png, with its caption as txt, beside each other.
+
+    Equal results give equal files: no date, no ids drawn by lot, no setting of the user's.
+
+    Args:
+        spec: name, title, kind, rows (label, experiment, optional variant "raw" or "pkp" of its masks, optional
+            style: its place in the order of colours, else its place among the rows) and, of hole-filling,
+            optionally the paper's `gain`s in points.
+        results: folder of experiments/ and specs/.
+        protocol: the split protocol.
+        store_path: the slice store, of kinds that show slices.
+        output: its stem is the stem of the three files.
+
+    Returns:
+        The three paths.
+
+    Raises:
+        UserError: results are absent, damaged, outdated or of different slices, or the kind needs a store.
+    """
+    rows = read_rows(spec, results, protocol)
+    with matplotlib.style.context(["default", style.RC]):
+        if spec["kind"] in CHARTS:
+            drawing = CHARTS[spec["kind"]](spec, rows)
+        elif store_path is None:
+            raise UserError(f"figure {spec['name']}: kind {spec['kind']} shows slices; add --store STORE.h5")
+        else:
+            with SliceStore(store_path) as store:
+                drawing = PICTURES[spec["kind"]](spec, rows, store)
+        return _write(drawing, output)
+
+
+def _write(drawing: style.Drawing, output: Path) -> list[Path]:
+    svg, png, caption = (output.with_suffix(ending) for ending in (".svg", ".png", ".txt"))
+    # None keeps matplotlib from adding the date, and its version, which changes no line of the picture.
+    facts: dict[str, Any] = {"Title": output.stem, "Description": drawing.caption}
+    undated = {**facts, "Date": None, "Creator": None}
+    with atomic_path(svg) as temporary:
+        drawing.figure.savefig(temporary, format="svg", dpi=style.DPI, metadata=undated)
+    unsigned: dict[str, Any] = {**facts, "Software": None}
+    canvas = FigureCanvasAgg(drawing.figure)
+    canvas.draw()
+    pixels = np.array(canvas.buffer_rgba())
+    # No eye tells a grey of 100 from one of 101, but noise of that size is a third of the file of a slice.
+    grey = (pixels[..., 0] == pixels[..., 1]) & (pixels[..., 1] == pixels[..., 2])
+    pixels[grey] = np.round(pixels[grey] / 3) * 3
+    with atomic_path(png) as temporary:
+        imsave(
+            temporary,
+            pixels,
+            format="png",
+            dpi=style.DPI,
+            metadata=unsigned,
+            pil_kwargs={"optimize": True},
+        )
+    write_text(caption, drawing.caption + "\n")
+    return [svg, png, caption]

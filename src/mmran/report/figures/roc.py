@@ -1,0 +1,175 @@
+"""Figure of kind roc: receiver operating characteristics of every class against the others."""
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from mmran.metrics import classification
+from mmran.predictions import CLASS_COLUMNS
+from mmran.report.figures import style
+from mmran.report.figures.rows import Row, labels, sentence, source
+
+_LEFT_INCHES, _HEAD_INCHES, _GAP_INCHES = 0.42, 0.25, 0.22
+_PANEL_INCHES = (style.WIDTH_INCHES - _LEFT_INCHES - 2 * _GAP_INCHES - 0.08) / 3
+_LEGEND_TOP_INCHES, _ENTRY_INCHES = 0.42, 0.146
+CORNER = 0.3
+"""The upper left corner that is enlarged: false positive rates below it, true positive rates above 1 less it."""
+ENLARGED_FROM_AUC = 0.85
+_TICKS = ("0", "0.5", "1")
+_SHADE = "0.94"
+FIGURE_SPACE = "\u2007"
+"""As wide as a digit."""
+
+Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def roc_curve(positive: NDArray[np.bool_], score: NDArray[np.floating]) -> Curve:
+    """The corners of a ROC curve, (K,) false and (K,) true positive rates from (0, 0) to (1, 1).
+
+    Equal scores are one step, drawn as a slope, so that the area below is `classification.auc`.
+
+    Args:
+        positive: (N,) bool with both values among them.
+        score: (N,) float.
+    """
+    thresholds, inverse = np.unique(-np.asarray(score, dtype=np.float64), return_inverse=True)
+    positives = np.bincount(inverse[positive], minlength=len(thresholds)).cumsum()
+    negatives = np.bincount(inverse[~positive], minlength=len(thresholds)).cumsum()
+    return np.r_[0.0, negatives / negatives[-1]], np.r_[0.0, positives / positives[-1]]
+
+
+def mean_curve(curves: Sequence[Curve]) -> Curve:
+    """The mean of the true positive rates at every false positive rate; its area is the mean of the areas."""
+    rates = np.unique(np.concatenate([x for x, _ in curves]))
+    limits = [_limits(curve, rates) for curve in curves]
+    incoming, outgoing = (np.mean(side, axis=0) for side in zip(*limits, strict=True))
+    return np.repeat(rates, 2), np.stack([incoming, outgoing], axis=1).ravel()
+
+
+def _limits(curve: Curve, rates: NDArray[np.float64]) -> Curve:
+    """True positive rates where a curve reaches each false positive rate and where it leaves it.
+
+    The two differ where it rises straight up.
+    """
+    x, y = curve
+    known, first = np.unique(x, return_index=True)
+    lower, upper = y[first], y[np.r_[first[1:], len(x)] - 1]
+    after = np.searchsorted(known, rates)  # known[after - 1] < rate <= known[after]
+    before = np.maximum(after - 1, 0)
+    step = known[after] - known[before]
+    share = np.divide(rates - known[before], step, out=np.ones_like(rates), where=step > 0)
+    incoming = upper[before] + share * (lower[after] - upper[before])
+    return incoming, np.where(known[after] == rates, upper[after], incoming)
+
+
+def class_auc(row: Row, k: int) -> float:
+    """AUC of class `k` against the others as the tables have it: of each seed, then the mean; NaN if undefined."""
+    values = [
+        classification.auc((cases["label"] == k + 1).to_numpy(), cases[CLASS_COLUMNS[k]].to_numpy(dtype=np.float64))
+        for cases in row.classified()
+    ]
+    return sum(values) / len(values)
+
+
+def class_curve(row: Row, k: int) -> Curve:
+    """ROC curve of class `k` against the others, folds pooled, the mean over the seeds."""
+    return mean_curve(
+        [
+            roc_curve((cases["label"] == k + 1).to_numpy(), cases[CLASS_COLUMNS[k]].to_numpy(dtype=np.float64))
+            for cases in row.classified()
+        ]
+    )
+
+
+def draw(spec: Mapping[str, Any], rows: Sequence[Row]) -> style.Drawing:
+    """One panel per class, one curve per classifying network, the AUC in the legend."""
+    classifying = [row for row in rows if row.classifies]
+    if not classifying:
+        return style.message(spec["title"], "No network of this figure tells classes.")
+    legend_inches = _LEGEND_TOP_INCHES + (len(classifying) + 1) * _ENTRY_INCHES + 0.1
+    figure = style.new_figure(_HEAD_INCHES + _PANEL_INCHES + legend_inches)
+    undefined = []
+    for k, title in enumerate(style.CLASS_TITLES):
+        left = _LEFT_INCHES + k * (_PANEL_INCHES + _GAP_INCHES)
+        axes = style.place(figure, left, _HEAD_INCHES, _PANEL_INCHES, _PANEL_INCHES)
+        axes.set_title(title, fontsize=8, pad=4)
+        areas = [class_auc(row, k) for row in classifying]
+        if any(math.isnan(area) for area in areas):
+            undefined.append(_say_undefined(axes, k, classifying))
+            continue
+        _draw_panel(axes, [class_curve(row, k) for row in classifying], areas, classifying)
+        if k == len(undefined):  # the first that has curves
+            axes.set_ylabel("true positive rate")
+        else:
+            axes.set_yticklabels([])
+    return style.Drawing(figure, _caption(spec, rows, classifying, undefined))
+
+
+def _draw_panel(axes: Axes, curves: Sequence[Curve], areas: Sequence[float], rows: Sequence[Row]) -> None:
+    crowded = float(np.median(areas)) >= ENLARGED_FROM_AUC
+    places = [axes, axes.inset_axes((0.5, 0.09, 0.46, 0.46))] if crowded else [axes]
+    for place in places:
+        place.plot([0, 1], [0, 1], color="0.75", linewidth=0.6)
+        for (x, y), area, row in zip(curves, areas, rows, strict=True):
+            name = f"{100 * area:.2f}".rjust(6, FIGURE_SPACE)
+            place.plot(x, y, label=f"{name}  {row.label}", clip_on=place is not axes, **style.line(row.style))
+        place.set_aspect("equal")
+    axes.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], xlabel="false positive rate")
+    axes.set_xticklabels(_TICKS)
+    axes.set_yticklabels(_TICKS)
+    axes.spines[["top", "right"]].set_visible(False)
+    if crowded:
+        _frame_corner(axes, places[1])
+    legend = axes.legend(
+        *axes.get_legend_handles_labels(),
+        title="AUC (%)",
+        fontsize=style.fitting_size([row.label for row in rows], 7, _PANEL_INCHES - 1.05),
+        loc="upper left",
+        bbox_to_anchor=(-0.02, -_LEGEND_TOP_INCHES / _PANEL_INCHES + 0.02),
+        frameon=False,
+        handlelength=3.4,
+        alignment="left",
+        borderpad=0,
+    )
+    legend.get_title().set_fontsize(7)
+
+
+def _frame_corner(axes: Axes, corner: Axes) -> None:
+    corner.set(xlim=(0, CORNER), ylim=(1 - CORNER, 1), xticks=(0, CORNER), yticks=(1 - CORNER, 1))
+    corner.set_xticklabels(("0", f"{CORNER:g}"))
+    corner.set_yticklabels((f"{1 - CORNER:g}", "1"))
+    corner.tick_params(labelsize=5.5, length=1.5, pad=1.5)
+    corner.set_facecolor(_SHADE)
+    axes.add_patch(Rectangle((0, 1 - CORNER), CORNER, CORNER, facecolor=_SHADE, zorder=0))
+
+
+def _say_undefined(axes: Axes, k: int, rows: Sequence[Row]) -> str:
+    """Say in a panel why it has no curves.
+
+    Returns:
+        The same as a sentence.
+    """
+    article = "No" if not any((row.cases["label"] == k + 1).any() for row in rows) else "Every"
+    sentence = f"{article} test slice is of class {style.CLASS_TITLES[k]}: its curve and AUC are not defined."
+    axes.set(xticks=[], yticks=[])
+    axes.text(0.5, 0.5, textwrap.fill(sentence, 28), ha="center", va="center", color="0.25", fontsize=8)
+    return sentence
+
+
+def _caption(spec: Mapping[str, Any], rows: Sequence[Row], classifying: Sequence[Row], undefined: Sequence[str]) -> str:
+    sentences = [
+        f"{spec['title']}. Each class against the other two, the folds pooled; AUC as in the tables; the inset "
+        "enlarges the upper left corner where curves crowd.",
+        *undefined,
+    ]
+    if several := [row for row in classifying if len(row.seeds) > 1]:
+        sentences.append(sentence(f"True positive rates averaged over the seeds of {labels(several)}"))
+    if left_out := [row for row in rows if not row.classifies]:
+        sentences.append(sentence(f"Without classes and so left out: {labels(left_out)}"))
+    return " ".join([*sentences, source(rows)])

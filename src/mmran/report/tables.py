@@ -1,0 +1,203 @@
+"""The paper's tables: a specification and the summaries of its experiments -> our values beside the paper's.
+
+Refuses to put numbers side by side that were not measured on the same slices and the same split, that were
+measured under another specification than the present one, or whose cases.csv is not the one they were summed
+from.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmran.errors import UserError
+from mmran.files import write_text
+from mmran.report.formats import FORMATS, MISSING, Cell, Column, Table
+from mmran.report.results import read_summary as read_summary
+from mmran.report.results import refuse_mixing
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is printed.
+
+    Attributes:
+        title: heading, with the unit.
+        scale: what a stored value is multiplied by: 100 for percent, 1 for millimetres.
+        decimals: digits after the point.
+        lower_is_better: whether the smallest value is the best.
+    """
+
+    title: str
+    scale: float = 100.0
+    decimals: int = 2
+    lower_is_better: bool = False
+
+
+METRICS: Mapping[str, Metric] = {
+    "dice": Metric("Dice (%)"),
+    "soft_dice": Metric("soft Dice (%)"),
+    "hd95_mm": Metric("HD95 (mm)", scale=1.0, decimals=3, lower_is_better=True),
+    "miou": Metric("MIoU (%)"),
+    "mpa": Metric("MPA (%)"),
+    "acc": Metric("Acc (%)"),
+    "rec": Metric("Rec (%)"),
+    "pre": Metric("Pre (%)"),
+    "f1": Metric("F1 (%)"),
+    "auc_meningioma": Metric("AUC meningioma (%)"),
+    "auc_glioma": Metric("AUC glioma (%)"),
+    "auc_pituitary": Metric("AUC pituitary (%)"),
+    "auc_macro": Metric("AUC macro (%)"),
+}
+MISSED_NOTE = "HD95 counts a missed tumor as the diagonal of the image; the next column counts the missed."
+
+
+def metrics_table(
+    spec: Mapping[str, Any], summaries: Mapping[str, Mapping[str, Any]], expected_specs: Mapping[str, str]
+) -> Table:
+    """A table of metrics.
+
+    Args:
+        spec: name, title, metrics, rows (label, experiment, optional variant "raw" or "pkp", optional paper's
+            values) and optionally a note.
+        summaries: experiment -> its summary.
+        expected_specs: experiment -> SHA-256 of its specification as it is now.
+
+    Raises:
+        UserError: an unknown metric or variant, or summaries that must not stand side by side.
+    """
+    metrics = list(spec.get("metrics", ()))
+    unknown = [name for name in metrics if name not in METRICS]
+    if unknown or not metrics:
+        named = unknown[0] if unknown else "none"
+        raise UserError(f"table {spec['name']}: unknown metric {named}, expected some of {', '.join(METRICS)}")
+    rows = spec["rows"]
+    chosen = {row["experiment"]: summaries[row["experiment"]] for row in rows}
+    refuse_mixing(f"table {spec['name']}", chosen, expected_specs)
+    variants = [_variant(spec["name"], row, chosen[row["experiment"]]) for row in rows]
+    ours: dict[str, list[Cell]] = {}
+    for name in metrics:
+        ours[name] = _metric_cells(name, [_scaled(name, variant.get(name)) for variant in variants])
+        if name == "hd95_mm":
+            ours["n_missed"] = [_number(variant.get("n_missed"), "g") for variant in variants]
+    paper = {f"paper_{name}": _metric_cells(name, [row.get("paper", {}).get(name) for row in rows]) for name in metrics}
+    columns = {
+        "row": [Cell(row["label"]) for row in rows],
+        "n": [Cell(str(chosen[row["experiment"]]["n"])) for row in rows],
+        **ours,
+        **paper,
+    }
+    return _table(spec, columns, [*_notes(spec, chosen), *([MISSED_NOTE] if "n_missed" in ours else [])])
+
+
+def parameters_table(spec: Mapping[str, Any], networks: Sequence[Mapping[str, Any]]) -> Table:
+    """A table of the networks' sizes, in millions of trainable parameters.
+
+    Args:
+        spec: name, title, rows (label, experiment, optional paper's `params_m`) and optionally a note.
+        networks: what `mmran networks --json` writes: name, parameters, and where known
+            parameters_full_width, multiply_accumulates, width and size.
+
+    Raises:
+        UserError: a row's experiment is not among the networks.
+    """
+    by_name = {network["name"]: network for network in networks}
+    for row in spec["rows"]:
+        if row["experiment"] not in by_name:
+            known = ", ".join(by_name) or "none"
+            raise UserError(f"table {spec['name']}: no network of {row['experiment']} in the list: {known}")
+    chosen = [by_name[row["experiment"]] for row in spec["rows"]]
+    cells = [_parameter_cells(row, network) for row, network in zip(spec["rows"], chosen, strict=True)]
+    notes = _notes(spec, {})
+    costs = dict.fromkeys(
+        f"width {network['width']:g} at {network['size']} x {network['size']} pixels"
+        for network in chosen
+        if "size" in network and "width" in network
+    )
+    if costs:
+        notes.append(f"Parameters at full width; multiply-accumulates of {', '.join(costs)}.")
+    return _table(spec, {key: [row[key] for row in cells] for key in cells[0]}, notes)
+
+
+def _parameter_cells(row: Mapping[str, Any], network: Mapping[str, Any]) -> dict[str, Cell]:
+    # The paper's counts are of whole networks: a narrowed one is compared at full width.
+    millions = network.get("parameters_full_width", network["parameters"]) / 1e6
+    paper = row.get("paper", {}).get("params_m")
+    macs = network.get("multiply_accumulates")
+    return {
+        "row": Cell(row["label"]),
+        "params_m": _number(millions, ".2f"),
+        "paper_params_m": _number(paper, ".2f"),
+        "difference_percent": _number(paper and 100 * (millions - paper) / paper, "+.2f"),
+        "gmacs": _number(macs and macs / 1e9, ".2f" if macs and macs >= 1e9 else ".2g"),
+    }
+
+
+def write_table(table: Table, output: Path) -> list[Path]:
+    """Write csv, md, tex and html beside each other, with the stem of `output`.
+
+    Returns:
+        The four paths.
+    """
+    paths = []
+    for suffix, text in FORMATS.items():
+        paths.append(output.with_suffix(f".{suffix}"))
+        write_text(paths[-1], text(table))
+    return paths
+
+
+def _variant(table: str, row: Mapping[str, Any], summary: Mapping[str, Any]) -> Mapping[str, Any]:
+    variant = row.get("variant", "raw")
+    if variant not in summary["variants"]:
+        known = ", ".join(summary["variants"])
+        raise UserError(f"table {table}: row {row['label']!r} wants variant {variant}, expected {known}")
+    return summary["variants"][variant]
+
+
+def _scaled(metric: str, value: float | None) -> float | None:
+    return None if value is None else value * METRICS[metric].scale
+
+
+def _metric_cells(metric: str, values: Sequence[float | None]) -> list[Cell]:
+    """Print a column of one metric; the best value, as printed, is marked, each of several equal ones."""
+    printed = [None if value is None else f"{value:.{METRICS[metric].decimals}f}" for value in values]
+    numbers = [float(text) for text in printed if text is not None]
+    best = None
+    if len(numbers) > 1:
+        best = min(numbers) if METRICS[metric].lower_is_better else max(numbers)
+    return [Cell(MISSING) if text is None else Cell(text, best=float(text) == best) for text in printed]
+
+
+def _number(value: float | None, form: str) -> Cell:
+    return Cell(MISSING if value is None else format(value, form))
+
+
+def _notes(spec: Mapping[str, Any], summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    notes = [spec["note"]] if spec.get("note") else []
+    for summary in list(summaries.values())[:1]:
+        digests = summary["digests"]
+        notes.append(
+            f"Protocol {summary['protocol']}; n: test slices; "
+            f"data {digests['data'][:12]}, split {digests['split'][:12]}."
+        )
+        if summary.get("absent_classes"):
+            absent = " and ".join(summary["absent_classes"])
+            notes.append(f"No test slice of class {absent}: metrics that need every class are not defined.")
+    return notes
+
+
+TITLES = {
+    "row": "",
+    "n": "n",
+    "n_missed": "missed",
+    "params_m": "Parameters (million)",
+    "difference_percent": "difference (%)",
+    "gmacs": "GMAC",
+    **{name: metric.title for name, metric in METRICS.items()},
+}
+
+
+def _table(spec: Mapping[str, Any], columns: Mapping[str, Sequence[Cell]], notes: Sequence[str]) -> Table:
+    titled = tuple(Column(key, TITLES.get(key, "paper")) for key in columns)
+    rows = tuple(zip(*columns.values(), strict=True))
+    return Table(spec["name"], spec.get("title", ""), titled, rows, tuple(notes))

@@ -1,0 +1,107 @@
+"""How much each task counts in each epoch: the three training methods, as pure functions of the epoch.
+
+Every schedule is called as schedule(epoch, n_epochs, **options) with epoch = 0 .. n_epochs - 1.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from mmran.errors import UserError
+
+
+class TaskWeights(NamedTuple):
+    """Weights of the two losses, which add up to 1; `classification` is the alpha of Eq. 13."""
+
+    segmentation: float
+    classification: float
+
+
+Schedule = Callable[..., TaskWeights]
+
+
+def fixed(epoch: int, n_epochs: int, *, alpha: float) -> TaskWeights:
+    """The same alpha in every epoch.
+
+    Source: section 3.4, 1).
+
+    Args:
+        epoch: 0 .. n_epochs - 1.
+        n_epochs: epochs in all.
+        alpha: 0..1.
+
+    Raises:
+        UserError: alpha is outside 0..1.
+        ValueError: epoch is outside the training.
+    """
+    _check_epoch(epoch, n_epochs)
+    if not 0 <= alpha <= 1:
+        raise UserError(f"schedule fixed, option alpha: {alpha} is not within 0..1")
+    return TaskWeights(1 - alpha, alpha)
+
+
+def freeze(epoch: int, n_epochs: int, *, tasks: int = 2) -> TaskWeights:
+    """Segmentation alone, then classification alone, then both at one half: a third of the epochs each.
+
+    Where 3 does not divide the epochs, the earlier phases are the longer ones.
+
+    Source: Eq. 14, N = E / (c + 1); section 3.4, 2). Which task goes first: the end of section 3.4.
+
+    Args:
+        epoch: 0 .. n_epochs - 1.
+        n_epochs: E.
+        tasks: c, the number of tasks of the network.
+
+    Raises:
+        UserError: tasks is not 2, the only number there are weights for.
+        ValueError: epoch is outside the training.
+    """
+    _check_epoch(epoch, n_epochs)
+    if tasks != 2:
+        raise UserError(f"schedule freeze, option tasks: {tasks} is not 2, segmentation and classification")
+    phase = epoch * (tasks + 1) // n_epochs
+    return (TaskWeights(1.0, 0.0), TaskWeights(0.0, 1.0), TaskWeights(0.5, 0.5))[phase]
+
+
+def dynamic(epoch: int, n_epochs: int) -> TaskWeights:
+    """From segmentation alone towards classification: alpha = epoch / n_epochs.
+
+    Source: Eq. 15, with epochs counted from 0, since training is to begin with segmentation only.
+
+    Args:
+        epoch: 0 .. n_epochs - 1.
+        n_epochs: epochs in all.
+
+    Raises:
+        ValueError: epoch is outside the training.
+    """
+    _check_epoch(epoch, n_epochs)
+    alpha = epoch / n_epochs
+    return TaskWeights(1 - alpha, alpha)
+
+
+def _check_epoch(epoch: int, n_epochs: int) -> None:
+    if not 0 <= epoch < n_epochs:
+        raise ValueError(f"epoch {epoch} is outside 0..{n_epochs - 1}")
+
+
+SCHEDULES: Mapping[str, Schedule] = MappingProxyType({"fixed": fixed, "freeze": freeze, "dynamic": dynamic})
+
+
+def task_weights(schedule: Mapping[str, Any], epoch: int, n_epochs: int) -> TaskWeights:
+    """The weights of one epoch under an experiment's schedule.
+
+    Args:
+        schedule: `name`, a key of `SCHEDULES`, and the schedule's own options.
+        epoch: 0 .. n_epochs - 1.
+        n_epochs: epochs in all.
+
+    Raises:
+        UserError: no such schedule, or an option out of its range.
+        ValueError: epoch is outside the training.
+    """
+    name = schedule["name"]
+    if name not in SCHEDULES:
+        raise UserError(f"schedule {name!r} is unknown; choose one of {', '.join(SCHEDULES)}")
+    options = {key: value for key, value in schedule.items() if key != "name"}
+    return SCHEDULES[name](epoch, n_epochs, **options)

@@ -1,0 +1,1 @@
+"""One loop for every network; recipes say what happens to a batch."""
