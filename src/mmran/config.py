@@ -108,15 +108,26 @@ class Config:
         entry = _lookup(self.values["experiments"], name, "experiment")
         return self.experiment_name(entry) if isinstance(entry, str) else name
 
-    def experiments(self) -> list[str]:
-        """Names of the experiments that some table shows, in the order of the tables."""
-        rows = (row for table in self.values["tables"].values() for row in table["rows"])
-        return list(dict.fromkeys(self.experiment_name(row["experiment"]) for row in rows))
+    @property
+    def tables(self) -> dict[str, Any]:
+        """Name -> table, as configured."""
+        return dict(self.values["tables"])
 
-    def trained_for(self, table: str) -> list[str]:
-        """Names of the experiments that one table shows."""
-        rows = _lookup(self.values["tables"], table, "table")["rows"]
-        return list(dict.fromkeys(self.experiment_name(row["experiment"]) for row in rows))
+    @property
+    def figures(self) -> dict[str, Any]:
+        """Name -> figure, as configured."""
+        return dict(self.values.get("figures", {}))
+
+    def experiments(self) -> list[str]:
+        """Names of the experiments that some table or figure shows, in the order in which they do."""
+        return self._shown(*self.tables.values(), *self.figures.values())
+
+    def trained_for(self, name: str) -> list[str]:
+        """Names of the experiments that one table or figure shows."""
+        return self._shown(_lookup(self.tables | self.figures, name, "table or figure"))
+
+    def _shown(self, *tables: Mapping[str, Any]) -> list[str]:
+        return list(dict.fromkeys(self.experiment_name(row["experiment"]) for table in tables for row in table["rows"]))
 
     def resolve(self, name: str) -> Experiment:
         """The defaults with one experiment's entry laid over them.
@@ -137,10 +148,19 @@ class Config:
 
     def table(self, name: str) -> dict[str, Any]:
         """What the stage `table` needs to know of one table; aliases of experiments followed."""
-        table = copy.deepcopy(_lookup(self.values["tables"], name, "table"))
+        table = copy.deepcopy(_lookup(self.tables, name, "table"))
         for row in table["rows"]:
             row["experiment"] = self.experiment_name(row["experiment"])
         return {"name": name, **table}
+
+    def figure(self, name: str) -> dict[str, Any]:
+        """What the stage `figure` needs to know of one figure; every network has one style in all of them."""
+        figure = copy.deepcopy(_lookup(self.figures, name, "figure"))
+        order = self._shown(*self.figures.values())
+        for row in figure["rows"]:
+            row["experiment"] = self.experiment_name(row["experiment"])
+            row["style"] = order.index(row["experiment"])
+        return {"name": name, **figure}
 
     def _merged(self, name: str) -> dict[str, Any]:
         defaults, entry = copy.deepcopy(self.values["defaults"]), self.values["experiments"][name] or {}
@@ -156,9 +176,11 @@ class Config:
         for name, entry in self.values["experiments"].items():
             if isinstance(entry, str):
                 self._check_alias(name)
-        for table, values in self.values["tables"].items():
-            for row in values["rows"]:
-                _lookup(self.values["experiments"], row["experiment"], "experiment", f"tables.{table}")
+        for kind, shown in (("tables", self.tables), ("figures", self.figures)):
+            for name, values in shown.items():
+                for row in values["rows"]:
+                    _lookup(self.values["experiments"], row["experiment"], "experiment", f"{kind}.{name}")
+        for table, values in self.tables.items():
             if values["kind"] == "metrics" and "metrics" not in values:
                 raise UserError(
                     f"config: tables.{table}: kind is metrics, but it names none; add e.g. metrics: [dice, acc]"

@@ -29,7 +29,8 @@ STAGES = {
     "split": ("mmran.data.splits",),
     "predict": ("mmran.prediction",),
     "evaluate": ("mmran.evaluation",),
-    "report": ("mmran.report.tables",),
+    "table": ("mmran.report.tables",),
+    "figure": ("mmran.report.figures",),
 }
 
 

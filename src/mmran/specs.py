@@ -1,6 +1,7 @@
 """Specifications: what each stage needs to know, as files that change only when it does.
 
-    results/specs/data.json  protocols/NAME.json  experiments/NAME.json  tables/NAME.json  stages/NAME.json
+    results/specs/data.json  protocols/NAME.json  experiments/NAME.json  tables/NAME.json
+        figures/NAME.json  stages/NAME.json
 
 They are the inputs of the rules: an edit of the configuration or of a source file becomes an edit of exactly the
 specifications it concerns, and so a rerun of exactly what follows from them, even where Snakemake's own records are
@@ -21,12 +22,13 @@ def texts(config: Config) -> dict[str, str]:
     protocols = {f"protocols/{name}.json": canonical_json(config.protocol(name)) for name in config.protocols}
     experiments = {f"experiments/{name}.json": config.resolve(name).to_json() for name in config.experiments()}
     tables = {f"tables/{name}.json": canonical_json(config.table(name)) for name in config.values["tables"]}
+    figures = {f"figures/{name}.json": canonical_json(config.figure(name)) for name in config.figures}
     stages = {f"stages/{name}.json": canonical_json(stage_code(name)) for name in STAGES}
     data = {"source": config.values["source"], **config.values["data"]}
     data.pop("patients_per_class", None)  # a matter of the protocols: the store always holds every slice
     if config.source is not None:
         del data["phantom"]
-    return {"data.json": canonical_json(data), **protocols, **experiments, **tables, **stages}
+    return {"data.json": canonical_json(data), **protocols, **experiments, **tables, **figures, **stages}
 
 
 def write_specs(config: Config) -> list[Path]:

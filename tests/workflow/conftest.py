@@ -98,8 +98,8 @@ def write_config(path: Path, changes: dict[str, object]) -> None:
     paper = load([ROOT / "config.yaml"])
     values = overlay(paper, TINY)
     values["experiments"], values["tables"] = dict(TINY["experiments"]), dict(TINY["tables"])  # type: ignore[call-overload]
-    for key, value in changes.items():
-        values[key] = value
+    values["figures"] = {}
+    values |= changes
     (path / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
 
 

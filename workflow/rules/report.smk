@@ -1,4 +1,4 @@
-# Summaries -> the paper's tables, its values beside ours; those of the first protocol stand in tables/
+# Summaries -> tables, cases and predictions -> figures; those of the first protocol stand in tables/ and figures/
 
 
 def parts(wildcards):
@@ -6,13 +6,18 @@ def parts(wildcards):
     if CONFIG.table(wildcards.table)["kind"] == "parameters":
         return f"{RESULTS}/networks/{wildcards.table}.json"
     protocol = wildcards.get("protocol", CONFIG.protocols[0])
-    return expand(rules.evaluate.output.summary, experiment=CONFIG.trained_for(wildcards.table), protocol=protocol)
+    return expand(
+        rules.evaluate.output.summary,
+        experiment=CONFIG.trained_for(wildcards.table),
+        protocol=protocol,
+    )
 
 
 rule networks:
     input:
         lambda wildcards: expand(
-            f"{RESULTS}/specs/experiments/{{experiment}}.json", experiment=CONFIG.trained_for(wildcards.table)
+            f"{RESULTS}/specs/experiments/{{experiment}}.json",
+            experiment=CONFIG.trained_for(wildcards.table),
         ),
     output:
         f"{RESULTS}/networks/{{table}}.json",
@@ -28,7 +33,7 @@ rule table:
     input:
         parts=parts,
         spec=f"{RESULTS}/specs/tables/{{table}}.json",
-        code=f"{RESULTS}/specs/stages/report.json",
+        code=f"{RESULTS}/specs/stages/table.json",
     output:
         csv=f"{RESULTS}/tables/{{table}}.csv",
         md=f"{RESULTS}/tables/{{table}}.md",
@@ -69,3 +74,63 @@ use rule table as table_under with:
     params:
         results=RESULTS,
         protocol=lambda wildcards: wildcards.protocol,
+
+
+def measured(stage):
+    """What a stage has made of every experiment of a figure."""
+    return lambda wildcards: expand(
+        stage,
+        experiment=CONFIG.trained_for(wildcards.figure),
+        protocol=wildcards.get("protocol", CONFIG.protocols[0]),
+    )
+
+
+rule figure:
+    input:
+        cases=measured(rules.evaluate.output.cases),
+        summaries=measured(rules.evaluate.output.summary),
+        predictions=measured(rules.predict.output[0]),
+        store=rules.convert.output.store,
+        index=rules.convert.output.index,
+        spec=f"{RESULTS}/specs/figures/{{figure}}.json",
+        code=f"{RESULTS}/specs/stages/figure.json",
+    output:
+        svg=report(
+            f"{RESULTS}/figures/{{figure}}.svg",
+            caption="../report/figure.rst",
+            category="Figures",
+            subcategory=CONFIG.protocols[0],
+            labels={"figure": "{figure}"},
+        ),
+        png=f"{RESULTS}/figures/{{figure}}.png",
+        caption=f"{RESULTS}/figures/{{figure}}.txt",
+    log:
+        f"{RESULTS}/logs/figure/{CONFIG.protocols[0]}-{{figure}}.log",
+    conda:
+        ENVIRONMENT
+    params:
+        results=RESULTS,
+        protocol=CONFIG.protocols[0],
+        title=lambda wildcards: CONFIG.figure(wildcards.figure)["title"],
+    shell:
+        "python -m mmran figure --spec {input.spec:q} --results {params.results:q} --protocol {params.protocol:q}"
+        " --store {input.store:q} --output {output.svg:q} > {log:q} 2>&1"
+
+
+use rule figure as figure_under with:
+    output:
+        svg=report(
+            f"{RESULTS}/figures/{{protocol}}/{{figure}}.svg",
+            caption="../report/figure.rst",
+            category="Figures",
+            subcategory="{protocol}",
+            labels={"figure": "{figure}"},
+        ),
+        png=f"{RESULTS}/figures/{{protocol}}/{{figure}}.png",
+        caption=f"{RESULTS}/figures/{{protocol}}/{{figure}}.txt",
+    log:
+        f"{RESULTS}/logs/figure/{{protocol}}-{{figure}}.log",
+    params:
+        results=RESULTS,
+        protocol=lambda wildcards: wildcards.protocol,
+        title=lambda wildcards: CONFIG.figure(wildcards.figure)["title"],

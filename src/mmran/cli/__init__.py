@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from mmran import __version__
-from mmran.cli import data, experiments, networks, results, training
+from mmran.cli import data, experiments, figures, networks, results, training
 from mmran.cli.verb import Verb
 from mmran.errors import UserError
 
@@ -16,13 +16,14 @@ VERBS: tuple[Verb, ...] = (
     *experiments.VERBS,
     *training.VERBS,
     *results.VERBS,
+    *figures.VERBS,
 )
 
 _DESCRIPTION = """\
 Segmentation and classification of brain tumours in MRI slices, stage by stage.
 Snakemake calls these verbs in order; each can be typed by hand, and each writes files that can be opened:
 
-  phantom -> convert -> verify -> split -> train -> predict -> evaluate -> table
+  phantom -> convert -> verify -> split -> train -> predict -> evaluate -> table, figure
 """
 
 

@@ -47,7 +47,8 @@ def _table_arguments(parser: ArgumentParser) -> None:
 
 def _table(arguments: Namespace) -> None:
     from mmran.files import read_json
-    from mmran.report.tables import metrics_table, parameters_table, read_summary, write_table
+    from mmran.report.results import read_summary, spec_digest
+    from mmran.report.tables import metrics_table, parameters_table, write_table
 
     spec = _checked_spec(arguments.spec, read_json(arguments.spec))
     if spec["kind"] == "parameters":
@@ -56,18 +57,9 @@ def _table(arguments: Namespace) -> None:
     else:
         experiments = dict.fromkeys(row["experiment"] for row in spec["rows"])
         summaries = {name: read_summary(arguments.results, name, arguments.protocol) for name in experiments}
-        table = metrics_table(spec, summaries, {name: _spec_digest(arguments.results, name) for name in experiments})
+        table = metrics_table(spec, summaries, {name: spec_digest(arguments.results, name) for name in experiments})
     for path in write_table(table, arguments.output):
         print(path)
-
-
-def _spec_digest(results: Path, experiment: str) -> str:
-    from mmran.files import sha256_file
-
-    path = results / "specs" / "experiments" / f"{experiment}.json"
-    if not path.is_file():
-        raise UserError(f"{path}: no such file, expected {experiment}'s specification; the workflow writes it")
-    return sha256_file(path)
 
 
 def _checked_spec(path: Path, spec: Any) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from typing import Any
 from mmran.errors import UserError
 from mmran.files import write_text
 from mmran.report.formats import FORMATS, MISSING, Cell, Column, Table
-from mmran.report.results import read_summary as read_summary
 from mmran.report.results import refuse_mixing
 
 

@@ -99,16 +99,21 @@ def draw(spec: Mapping[str, Any], rows: Sequence[Row]) -> style.Drawing:
         left = _LEFT_INCHES + k * (_PANEL_INCHES + _GAP_INCHES)
         axes = style.place(figure, left, _HEAD_INCHES, _PANEL_INCHES, _PANEL_INCHES)
         axes.set_title(title, fontsize=8, pad=4)
+        _frame(axes, first=k == 0)
         areas = [class_auc(row, k) for row in classifying]
         if any(math.isnan(area) for area in areas):
             undefined.append(_say_undefined(axes, k, classifying))
             continue
         _draw_panel(axes, [class_curve(row, k) for row in classifying], areas, classifying)
-        if k == len(undefined):  # the first that has curves
-            axes.set_ylabel("true positive rate")
-        else:
-            axes.set_yticklabels([])
     return style.Drawing(figure, _caption(spec, rows, classifying, undefined))
+
+
+def _frame(axes: Axes, first: bool) -> None:
+    axes.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], xlabel="false positive rate")
+    axes.set_xticklabels(_TICKS)
+    axes.set_yticklabels(_TICKS if first else ())
+    axes.set_ylabel("true positive rate" if first else "")
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _draw_panel(axes: Axes, curves: Sequence[Curve], areas: Sequence[float], rows: Sequence[Row]) -> None:
@@ -120,10 +125,6 @@ def _draw_panel(axes: Axes, curves: Sequence[Curve], areas: Sequence[float], row
             name = f"{100 * area:.2f}".rjust(6, FIGURE_SPACE)
             place.plot(x, y, label=f"{name}  {row.label}", clip_on=place is not axes, **style.line(row.style))
         place.set_aspect("equal")
-    axes.set(xlim=(0, 1), ylim=(0, 1), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], xlabel="false positive rate")
-    axes.set_xticklabels(_TICKS)
-    axes.set_yticklabels(_TICKS)
-    axes.spines[["top", "right"]].set_visible(False)
     if crowded:
         _frame_corner(axes, places[1])
     legend = axes.legend(
@@ -156,10 +157,9 @@ def _say_undefined(axes: Axes, k: int, rows: Sequence[Row]) -> str:
         The same as a sentence.
     """
     article = "No" if not any((row.cases["label"] == k + 1).any() for row in rows) else "Every"
-    sentence = f"{article} test slice is of class {style.CLASS_TITLES[k]}: its curve and AUC are not defined."
-    axes.set(xticks=[], yticks=[])
-    axes.text(0.5, 0.5, textwrap.fill(sentence, 28), ha="center", va="center", color="0.25", fontsize=8)
-    return sentence
+    said = f"{article} test slice is of class {style.CLASS_TITLES[k]}: its curve and AUC are not defined."
+    axes.text(0.5, 0.5, textwrap.fill(said, 28), ha="center", va="center", color="0.25", fontsize=8)
+    return said
 
 
 def _caption(spec: Mapping[str, Any], rows: Sequence[Row], classifying: Sequence[Row], undefined: Sequence[str]) -> str:
