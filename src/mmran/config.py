@@ -12,7 +12,7 @@ import yaml
 
 from mmran.errors import UserError
 from mmran.experiment import Experiment
-from mmran.networks import option_names
+from mmran.networks import option_names, stride_of
 from mmran.provenance import training_code
 
 SCHEMA = Path(__file__).resolve().parents[2] / "workflow" / "schemas" / "config.schema.yaml"
@@ -142,7 +142,7 @@ class Config:
         network["name"] = self.values.get("networks", {}).get(network["name"], network["name"])
         return Experiment.from_values({"name": name, "code": training_code(network["name"]), **values})
 
-    def resources(self, name: str) -> dict[str, int]:
+    def resources(self, name: str) -> dict[str, int | str]:
         """What a training job of the experiment asks for."""
         return dict(self._merged(self.experiment_name(name))["resources"])
 
@@ -210,12 +210,18 @@ def _check_options(experiment: Experiment) -> None:
     for key in options:
         if known is not None and key not in known:
             raise UserError(
-                f"{where}: network {experiment.network['name']} has no option {key!r}; {_known(key, known)}"
+                f"{where}: network {experiment.network['name']} has no option {key!r}; {known_names(key, known)}"
             )
+    size, stride = experiment.input.size, stride_of(experiment.network["name"])
+    if stride and size % stride:
+        raise UserError(
+            f"{where}: input.size {size} is not divisible by {stride}, the stride of network "
+            f"{experiment.network['name']}; use {size - size % stride or stride} or {size - size % stride + stride}"
+        )
     schedule = experiment.schedule["name"]
     allowed = _SCHEDULE_OPTIONS[schedule]
     for key in set(experiment.schedule) - {"name"} - allowed:
-        raise UserError(f"{where}: schedule {schedule} has no option {key!r}; {_known(key, allowed)}")
+        raise UserError(f"{where}: schedule {schedule} has no option {key!r}; {known_names(key, allowed)}")
     if schedule == "fixed" and "alpha" not in experiment.schedule:
         raise UserError(f"{where}: schedule fixed needs alpha, the weight of the classification loss, between 0 and 1")
 
@@ -223,11 +229,12 @@ def _check_options(experiment: Experiment) -> None:
 def _lookup(names: Mapping[str, Any], name: str, kind: str, where: str = "") -> Any:
     if name not in names:
         place = f"config: {where}: " if where else ""
-        raise UserError(f"{place}no {kind} {name!r}; {_known(name, names)}")
+        raise UserError(f"{place}no {kind} {name!r}; {known_names(name, names)}")
     return names[name]
 
 
-def _known(name: str, names: Iterable[str]) -> str:
+def known_names(name: str, names: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the nearest of the known ones, and all of them."""
     names = sorted(names)
     near = difflib.get_close_matches(str(name), names, 1)
     return (f"did you mean {near[0]!r}? " if near else "") + "known: " + (", ".join(names) or "none")
@@ -246,6 +253,6 @@ def _check_schema(values: Mapping[str, Any]) -> None:
     if error.validator == "additionalProperties" and isinstance(error.schema.get("properties"), dict):
         known = error.schema["properties"]
         wrong = next(key for key in error.instance if key not in known)
-        raise UserError(f"config: {where}: unknown key {wrong!r}; {_known(wrong, known)}")
+        raise UserError(f"config: {where}: unknown key {wrong!r}; {known_names(wrong, known)}")
     described = error.schema.get("description") if isinstance(error.schema, dict) else None
     raise UserError(f"config: {where}: {error.message}" + (f" ({described})" if described else ""))

@@ -170,8 +170,11 @@ def _connect(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=10).close()
     except (OSError, ValueError) as error:
         raise UserError(f"RAY_ADDRESS={address}: no Ray head answers there ({error}); {remedy}") from error
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, log_to_driver=False, logging_level="error")
+        # Ray has put a silent exit in its place.
+        signal.signal(signal.SIGTERM, on_sigterm)
     except Exception as error:
         token = "is" if os.environ.get("RAY_AUTH_MODE") == "token" else "is not"
         raise UserError(

@@ -110,6 +110,14 @@ def test_a_specification_reads_back_as_the_experiment_it_was(paper: dict[str, An
         ({"experiments": {"x": "dynamc"}}, r"experiments\.x: no experiment 'dynamc'; did you mean 'dynamic'"),
         ({"experiments": {"x": "y", "y": "x"}}, r"leads back to"),
         ({"experiments": {"a/b": {}}}, r"a/b"),
+        (
+            {"experiments": {"x": {"network": {"name": "chen"}, "input": {"size": 48}}}},
+            r"size 48 is not divisible by 32",
+        ),
+        (
+            {"figures": {"figure5": {"rows": [{"label": "x", "experiment": "mran"}]}}},
+            r"figures\.figure5: no experiment",
+        ),
         ({"evaluate_under": ["papr"]}, r"evaluate_under: no protocol 'papr'; did you mean 'paper'"),
         (
             {"tables": {"table1": {"rows": [{"label": "x", "experiment": "mran"}]}}},

@@ -78,5 +78,6 @@ def test_no_stage_is_without_code() -> None:
     assert "mmran.metrics.surface" in stage_code("evaluate")
     assert "mmran.postprocess" in stage_code("evaluate")
     assert "mmran.data.splits" in stage_code("split")
-    assert "mmran.report.tables" in stage_code("report")
+    assert "mmran.report.tables" in stage_code("table")
+    assert "mmran.report.figures.outlines" in stage_code("figure")
     assert "mmran.data.cheng" in stage_code("convert")

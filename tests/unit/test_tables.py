@@ -258,18 +258,24 @@ def test_the_verb_names_a_missing_summary_and_what_to_do(results):
 
 
 def test_the_verb_makes_a_table_of_parameters_from_the_list_of_networks(tmp_path):
-    write_json(tmp_path / "networks.json", NETWORKS)
+    write_json(tmp_path / "networks" / "table3.json", NETWORKS)
     row = {"label": "MMRAN", "experiment": "mmran", "paper": {"params_m": 42.73}}
     write_json(tmp_path / "table3.json", {"name": "table3", "title": "Sizes", "kind": "parameters", "rows": [row]})
     output = tmp_path / "table3.csv"
-    mmran_table("--spec", tmp_path / "table3.json", "--networks", tmp_path / "networks.json", "--output", output)
+    mmran_table("--spec", tmp_path / "table3.json", "--results", tmp_path, "--protocol", "paper", "--output", output)
     assert read(output.read_text())[0]["gmacs"] == "634.25"
 
 
-def test_the_verb_says_which_argument_a_kind_of_table_needs(tmp_path, results):
-    output = tmp_path / "t.csv"
-    with pytest.raises(UserError, match="needs --results"):
-        mmran_table("--spec", results / "specs/tables/table1.json", "--output", output)
+def test_the_verb_names_a_file_that_is_no_table(tmp_path):
     write_json(tmp_path / "odd.json", {"kind": "pie", "rows": []})
     with pytest.raises(UserError, match="expected a kind among metrics, parameters"):
-        mmran_table("--spec", tmp_path / "odd.json", "--output", output)
+        mmran_table(
+            "--spec",
+            tmp_path / "odd.json",
+            "--results",
+            tmp_path,
+            "--protocol",
+            "paper",
+            "--output",
+            tmp_path / "t.csv",
+        )

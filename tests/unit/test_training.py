@@ -31,6 +31,8 @@ def experiment(**changes: Any) -> Experiment:
     values = json.loads(json.dumps(EXPERIMENT))
     for key, value in changes.items():
         values[key] = values[key] | value if isinstance(value, dict) else value
+    # None takes a key away.
+    values["network"] = {key: value for key, value in values["network"].items() if value is not None}
     return Experiment.from_values(values)
 
 

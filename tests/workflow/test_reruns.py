@@ -133,3 +133,48 @@ def test_a_typo_stops_everything_before_any_job_with_the_known_names(house: Hous
     assert done.returncode != 0
     assert "unknown key 'netwrk'; did you mean 'network'" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+TOY = """
+import torch
+from torch import nn
+
+from mmran.networks.output import NetworkOutput
+
+
+class Toy(nn.Module):
+    stride = 1
+    tasks = ("classification",)
+    recipe = "mmran.training.multitask:Multitask"
+
+    def __init__(self, *, width: float = 1.0):
+        super().__init__()
+        self.head = nn.Linear(1, 3)
+
+    def forward(self, images: torch.Tensor) -> NetworkOutput:
+        return NetworkOutput(class_logits=self.head(images.mean((2, 3))))
+"""
+
+
+def test_a_network_from_outside_takes_part_without_a_line_of_the_package(house: House) -> None:
+    (house.path / "src" / "mypkg").mkdir()
+    (house.path / "src" / "mypkg" / "toy.py").write_text(TOY)
+    added = copy.deepcopy(TABLES)
+    added["table2"]["rows"].append({"label": "Toy", "experiment": "toy"})
+    toy = {"network": {"name": "mine"}}
+    house.configure(networks={"mine": "mypkg.toy:Toy"}, experiments=EXPERIMENTS | {"toy": toy}, tables=added)
+    assert house.jobs() == of("toy") | tables("table2")
+    done = house.snakemake("--cores", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    table = pd.read_csv(house.path / "results" / "tables" / "table2.csv")
+    assert table["row"].tolist()[-1] == "Toy"
+    assert table["dice"].tolist()[-1] == "-"
+    house.edit("src/mypkg/toy.py", "nn.Linear(1, 3)", "nn.Linear(1, 3, bias=False)")
+    assert house.jobs() == of("toy") | tables("table2")
+
+
+def test_the_report_gathers_the_tables(house: House) -> None:
+    report = house.path / "report.zip"
+    done = house.snakemake("--report", str(report))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert report.stat().st_size > 10_000

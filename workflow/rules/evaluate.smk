@@ -19,6 +19,7 @@ rule predict:
     resources:
         gpu=resource("gpus"),
         mem_mb=resource("memory_mb"),
+        slurm_partition=resource("partition"),
     params:
         trained=lambda wildcards, input: Path(input.runs).parent,
     shell:
@@ -39,6 +40,8 @@ rule evaluate:
         f"{RESULTS}/logs/evaluate/{{experiment}}-{{protocol}}.log",
     conda:
         ENVIRONMENT
+    resources:
+        slurm_partition=resource("partition"),
     shell:
         "python -m mmran evaluate {input.predictions:q} --store {input.store:q} --cases {output.cases:q}"
         " --summary {output.summary:q} > {log:q} 2>&1"

@@ -1,6 +1,15 @@
 # Summaries -> tables, cases and predictions -> figures; those of the first protocol stand in tables/ and figures/
 
 
+# Seconds each: on a cluster they run where Snakemake does.
+localrules:
+    networks,
+    table,
+    table_under,
+    figure,
+    figure_under,
+
+
 def parts(wildcards):
     """What a table is made of: the summary of every experiment it shows, or what their networks cost."""
     if CONFIG.table(wildcards.table)["kind"] == "parameters":

@@ -26,11 +26,14 @@ rule train:
         mem_mb=resource("memory_mb"),
         runtime=resource("runtime_minutes"),
         trials_per_gpu=resource("trials_per_gpu"),
+        slurm_partition=resource("partition"),
     params:
         # Outside of the outputs, which Snakemake removes when a job fails: what is trained is never lost.
         work=f"{RESULTS}/.work",
         output=lambda wildcards, output: Path(output.runs).parent,
     shell:
-        "python -m mmran train --spec {input.spec:q} --store {input.store:q} --split {input.split:q}"
+        # SIGTERM is the training's alone to answer: the shell and tee live on to report how it ended.
+        "trap '' TERM;"
+        " python -m mmran train --spec {input.spec:q} --store {input.store:q} --split {input.split:q}"
         " --output {params.output:q} --work {params.work:q} --threads {threads} --gpus {resources.gpu}"
         " --trials-per-gpu {resources.trials_per_gpu} 2>&1 | tee {log:q}"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from mmran import __version__
 from mmran.cli import data, experiments, figures, networks, results, training
+from mmran.cli.stopping import ends_on_sigterm
 from mmran.cli.verb import Verb
 from mmran.errors import UserError
 
@@ -48,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parsed = build_parser().parse_args(arguments)
     try:
-        parsed.run(parsed)
+        with ends_on_sigterm(parsed.verb):
+            parsed.run(parsed)
     except UserError as error:
         print(f"mmran {parsed.verb}: {error}", file=sys.stderr)
         return 1

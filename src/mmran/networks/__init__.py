@@ -112,6 +112,29 @@ def option_names(name: str) -> tuple[str, ...] | None:
     Raises:
         UserError: unknown name.
     """
+    definition = _definition(name)
+    for method in definition.body if definition else ():
+        if isinstance(method, ast.FunctionDef) and method.name == "__init__":
+            return None if method.args.kwarg else tuple(arg.arg for arg in method.args.kwonlyargs)
+    return None
+
+
+def stride_of(name: str) -> int | None:
+    """What height and width of a network's images must be divisible by, or None where the source does not say.
+
+    Raises:
+        UserError: unknown name.
+    """
+    definition = _definition(name)
+    for node in definition.body if definition else ():
+        names = [target.id for target in getattr(node, "targets", ()) if isinstance(target, ast.Name)]
+        if isinstance(node, ast.Assign) and names == ["stride"] and isinstance(node.value, ast.Constant):
+            return int(str(node.value.value))
+    return None
+
+
+def _definition(name: str) -> ast.ClassDef | None:
+    """The class as it stands in its source, found without importing it."""
     module_name, class_name = _place(name)
     try:
         spec = importlib.util.find_spec(module_name)
@@ -119,12 +142,8 @@ def option_names(name: str) -> tuple[str, ...] | None:
         return None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
-    for node in ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ClassDef) and node.name == class_name:
-            for method in node.body:
-                if isinstance(method, ast.FunctionDef) and method.name == "__init__":
-                    return None if method.args.kwarg else tuple(arg.arg for arg in method.args.kwonlyargs)
-    return None
+    nodes = ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body
+    return next((node for node in nodes if isinstance(node, ast.ClassDef) and node.name == class_name), None)
 
 
 def _place(name: str) -> tuple[str, str]:
