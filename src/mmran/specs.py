@@ -5,16 +5,47 @@
 
 They are the inputs of the rules: an edit of the configuration or of a source file becomes an edit of exactly the
 specifications it concerns, and so a rerun of exactly what follows from them, even where Snakemake's own records are
-lost. A job reads its specification and never the configuration, so that an edit during a run cannot reach it.
+lost. A job reads its specification and never the configuration, so that an edit during a run cannot reach it; and
+what the workflow needs of the configuration inside a job on another machine, it reads from the copy of that run.
 """
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmran.config import Config
 from mmran.experiment import Experiment
-from mmran.files import canonical_json, read_json, sha256_file, write_text_if_changed
+from mmran.files import canonical_json, read_json, sha256_file, sha256_text, write_text_if_changed
 from mmran.provenance import STAGES, stage_code
+
+# Names the copy of the configuration to the jobs of a run.
+_RUN_CONFIG = "MMRAN_RUN_CONFIG"
+
+
+def begin_run(values: Mapping[str, Any]) -> Config:
+    """Check a configuration, and write the specifications and the copy that the jobs of this run read.
+
+    Raises:
+        UserError: the configuration is wrong.
+    """
+    config = Config.checked(values)
+    write_specs(config)
+    text = canonical_json(config.values)
+    path = config.results / ".work" / "configs" / f"{sha256_text(text)[:24]}.json"
+    write_text_if_changed(path, text)
+    os.environ[_RUN_CONFIG] = str(path.resolve())
+    return config
+
+
+def join_run(values: Mapping[str, Any]) -> Config:
+    """The configuration with which the run of this job began; `values` where the run's environment is not passed on.
+
+    Raises:
+        UserError: the copy is gone.
+    """
+    path = os.environ.get(_RUN_CONFIG)
+    return Config.checked(read_json(path) if path else values)
 
 
 def texts(config: Config) -> dict[str, str]:

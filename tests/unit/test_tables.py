@@ -261,9 +261,18 @@ def test_the_verb_makes_a_table_of_parameters_from_the_list_of_networks(tmp_path
     write_json(tmp_path / "networks" / "table3.json", NETWORKS)
     row = {"label": "MMRAN", "experiment": "mmran", "paper": {"params_m": 42.73}}
     write_json(tmp_path / "table3.json", {"name": "table3", "title": "Sizes", "kind": "parameters", "rows": [row]})
+    machine = {"device": "cpu", "device_name": "A processor", "precision": "float32", "threads": 2}
+    folder = tmp_path / "experiments" / "mmran" / "paper"
+    runs = [{"images_per_s": speed, "peak_memory_mb": 900.0 + speed, **machine} for speed in (10.0, 12.0, 11.0)]
+    write_json(folder / "runs.json", runs)
+    write_json(folder / "inference.json", [{"images_per_s": 40.0, "peak_memory_mb": 500.4, **machine}])
     output = tmp_path / "table3.csv"
     mmran_table("--spec", tmp_path / "table3.json", "--results", tmp_path, "--protocol", "paper", "--output", output)
-    assert read(output.read_text())[0]["gmacs"] == "634.25"
+    (found,) = read(output.read_text())
+    assert found["gmacs"] == "634.25"
+    # The median speed and the greatest memory of the three trials.
+    assert list(found.values())[-4:] == ["11.0", "912", "40.0", "500"]
+    assert "on A processor, float32, threads: 2" in output.with_suffix(".md").read_text()
 
 
 def test_the_verb_names_a_file_that_is_no_table(tmp_path):

@@ -10,7 +10,8 @@ rule predict:
         runs=rules.train.output.runs,
         code=f"{RESULTS}/specs/stages/predict.json",
     output:
-        f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/predictions.h5",
+        predictions=f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/predictions.h5",
+        inference=f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/inference.json",
     log:
         f"{RESULTS}/logs/predict/{{experiment}}-{{protocol}}.log",
     conda:
@@ -24,13 +25,13 @@ rule predict:
         trained=lambda wildcards, input: Path(input.runs).parent,
     shell:
         "python -m mmran predict --spec {input.spec:q} --store {input.store:q} --split {input.split:q}"
-        " --trained {params.trained:q} --output {output:q} --threads {threads} --gpus {resources.gpu}"
+        " --trained {params.trained:q} --output {output.predictions:q} --threads {threads} --gpus {resources.gpu}"
         " > {log:q} 2>&1"
 
 
 rule evaluate:
     input:
-        predictions=rules.predict.output,
+        predictions=rules.predict.output.predictions,
         store=rules.convert.output.store,
         code=f"{RESULTS}/specs/stages/evaluate.json",
     output:

@@ -10,18 +10,6 @@ localrules:
     figure_under,
 
 
-def parts(wildcards):
-    """What a table is made of: the summary of every experiment it shows, or what their networks cost."""
-    if CONFIG.table(wildcards.table)["kind"] == "parameters":
-        return f"{RESULTS}/networks/{wildcards.table}.json"
-    protocol = wildcards.get("protocol", CONFIG.protocols[0])
-    return expand(
-        rules.evaluate.output.summary,
-        experiment=CONFIG.trained_for(wildcards.table),
-        protocol=protocol,
-    )
-
-
 rule networks:
     input:
         lambda wildcards: expand(
@@ -59,7 +47,7 @@ rule table:
     conda:
         ENVIRONMENT
     params:
-        results=RESULTS,
+        results=lambda wildcards, input: Path(input.spec).parents[2],
         protocol=CONFIG.protocols[0],
     shell:
         "python -m mmran table --spec {input.spec:q} --results {params.results:q} --protocol {params.protocol:q}"
@@ -81,24 +69,15 @@ use rule table as table_under with:
     log:
         f"{RESULTS}/logs/table/{{protocol}}-{{table}}.log",
     params:
-        results=RESULTS,
+        results=lambda wildcards, input: Path(input.spec).parents[2],
         protocol=lambda wildcards: wildcards.protocol,
-
-
-def measured(stage):
-    """What a stage has made of every experiment of a figure."""
-    return lambda wildcards: expand(
-        stage,
-        experiment=CONFIG.trained_for(wildcards.figure),
-        protocol=wildcards.get("protocol", CONFIG.protocols[0]),
-    )
 
 
 rule figure:
     input:
         cases=measured(rules.evaluate.output.cases),
         summaries=measured(rules.evaluate.output.summary),
-        predictions=measured(rules.predict.output[0]),
+        predictions=measured(rules.predict.output.predictions),
         store=rules.convert.output.store,
         index=rules.convert.output.index,
         spec=f"{RESULTS}/specs/figures/{{figure}}.json",
@@ -118,7 +97,7 @@ rule figure:
     conda:
         ENVIRONMENT
     params:
-        results=RESULTS,
+        results=lambda wildcards, input: Path(input.spec).parents[2],
         protocol=CONFIG.protocols[0],
         title=lambda wildcards: CONFIG.figure(wildcards.figure)["title"],
     shell:
@@ -140,6 +119,6 @@ use rule figure as figure_under with:
     log:
         f"{RESULTS}/logs/figure/{{protocol}}-{{figure}}.log",
     params:
-        results=RESULTS,
+        results=lambda wildcards, input: Path(input.spec).parents[2],
         protocol=lambda wildcards: wildcards.protocol,
         title=lambda wildcards: CONFIG.figure(wildcards.figure)["title"],

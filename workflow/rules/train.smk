@@ -1,11 +1,6 @@
 # One job per experiment and protocol; its trials are its seeds times the folds of the split
 
 
-def resource(name):
-    """What the configuration says of an experiment's job."""
-    return lambda wildcards: CONFIG.resources(wildcards.experiment)[name]
-
-
 rule train:
     input:
         spec=f"{RESULTS}/specs/experiments/{{experiment}}.json",

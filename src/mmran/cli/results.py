@@ -47,15 +47,16 @@ def _table_arguments(parser: ArgumentParser) -> None:
 
 def _table(arguments: Namespace) -> None:
     from mmran.files import read_json
-    from mmran.report.results import read_summary, spec_digest
+    from mmran.report.results import read_costs, read_summary, spec_digest
     from mmran.report.tables import metrics_table, parameters_table, write_table
 
     spec = _checked_spec(arguments.spec, read_json(arguments.spec))
+    experiments = dict.fromkeys(row["experiment"] for row in spec["rows"])
     if spec["kind"] == "parameters":
         networks = arguments.networks or arguments.results / "networks" / f"{spec['name']}.json"
-        table = parameters_table(spec, read_json(networks))
+        costs = {name: read_costs(arguments.results, name, arguments.protocol) for name in experiments}
+        table = parameters_table(spec, read_json(networks), costs)
     else:
-        experiments = dict.fromkeys(row["experiment"] for row in spec["rows"])
         summaries = {name: read_summary(arguments.results, name, arguments.protocol) for name in experiments}
         table = metrics_table(spec, summaries, {name: spec_digest(arguments.results, name) for name in experiments})
     for path in write_table(table, arguments.output):

@@ -1,5 +1,6 @@
 """What tables and figures share: an experiment's results, and the refusal to mix what does not belong together."""
 
+import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,28 @@ def read_summary(results: Path, experiment: str, protocol: str) -> dict[str, Any
     if not cases_path.is_file() or sha256_file(cases_path) != digest:
         raise UserError(f"{path}: not made from {cases_path} as it is now; run `mmran evaluate` again")
     return summary
+
+
+def read_costs(results: Path, experiment: str, protocol: str) -> dict[str, Any]:
+    """What the trainings and predictions of one experiment cost on the machine that ran them.
+
+    Returns:
+        train_images_per_s and predict_images_per_s (medians over trials), train_peak_mb and predict_peak_mb (maxima),
+        and machine, a text.
+
+    Raises:
+        UserError: it was not trained or predicted.
+    """
+    folder = results / "experiments" / experiment / protocol
+    costs: dict[str, Any] = {}
+    for stage, name in (("train", "runs.json"), ("predict", "inference.json")):
+        trials = read_json(folder / name)
+        costs[f"{stage}_images_per_s"] = statistics.median(trial["images_per_s"] for trial in trials)
+        costs[f"{stage}_peak_mb"] = max(trial["peak_memory_mb"] for trial in trials)
+        costs["machine"] = f"{trials[0]['device_name']}, {trials[0]['precision']}"
+        if trials[0]["device"] == "cpu":
+            costs["machine"] += f", threads: {trials[0]['threads']}"
+    return costs
 
 
 def spec_digest(results: Path, experiment: str) -> str:

@@ -48,6 +48,8 @@ METRICS: Mapping[str, Metric] = {
     "auc_pituitary": Metric("AUC pituitary (%)"),
     "auc_macro": Metric("AUC macro (%)"),
 }
+MEASURED = ("train_images_per_s", "train_peak_mb", "predict_images_per_s", "predict_peak_mb")
+MEMORY_NOTE = "Memory is that of tensors on a GPU, and on a CPU that of the whole process."
 MISSED_NOTE = "HD95 counts a missed tumor as the diagonal of the image; the next column counts the missed."
 
 
@@ -89,13 +91,18 @@ def metrics_table(
     return _table(spec, columns, [*_notes(spec, chosen), *([MISSED_NOTE] if "n_missed" in ours else [])])
 
 
-def parameters_table(spec: Mapping[str, Any], networks: Sequence[Mapping[str, Any]]) -> Table:
-    """A table of the networks' sizes, in millions of trainable parameters.
+def parameters_table(
+    spec: Mapping[str, Any],
+    networks: Sequence[Mapping[str, Any]],
+    measured: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Table:
+    """A table of the networks' sizes, in millions of trainable parameters, and of what they cost where they ran.
 
     Args:
         spec: name, title, rows (label, experiment, optional paper's `params_m`) and optionally a note.
         networks: what `mmran networks --json` writes: name, parameters, and where known
             parameters_full_width, multiply_accumulates, width and size.
+        measured: experiment -> `read_costs` of it; None leaves the measured columns out.
 
     Raises:
         UserError: a row's experiment is not among the networks.
@@ -115,6 +122,13 @@ def parameters_table(spec: Mapping[str, Any], networks: Sequence[Mapping[str, An
     )
     if costs:
         notes.append(f"Parameters at full width; multiply-accumulates of {', '.join(costs)}.")
+    if measured:
+        for row, found in zip(cells, (measured[row["experiment"]] for row in spec["rows"]), strict=True):
+            row |= {key: _number(found[key], ".1f" if "per_s" in key else ".0f") for key in MEASURED}
+        machines = "; ".join(dict.fromkeys(found["machine"] for found in measured.values()))
+        notes.append(
+            f"Speed and peak memory as trained and predicted, at that width and size, on {machines}. {MEMORY_NOTE}"
+        )
     return _table(spec, {key: [row[key] for row in cells] for key in cells[0]}, notes)
 
 
@@ -192,6 +206,10 @@ TITLES = {
     "params_m": "Parameters (million)",
     "difference_percent": "difference (%)",
     "gmacs": "GMAC",
+    "train_images_per_s": "training (images/s)",
+    "train_peak_mb": "training (MiB)",
+    "predict_images_per_s": "prediction (images/s)",
+    "predict_peak_mb": "prediction (MiB)",
     **{name: metric.title for name, metric in METRICS.items()},
 }
 

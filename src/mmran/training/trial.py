@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import platform
+import resource
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -191,7 +192,7 @@ def _finish(trial: Trial, recipe: Recipe, state: State, compute: Compute) -> Non
         "evaluated": trial.experiment.training.selection,
         "seconds": round(state.seconds, 2),
         "images_per_s": sorted(images_per_s)[len(images_per_s) // 2],
-        "peak_gpu_mb": _peak_gpu_mb(compute),
+        "peak_memory_mb": peak_memory_mb(compute),
         "weights_sha256": sha256_file(weights),
         "versions": {"mmran": __version__, "torch": torch.__version__, "python": platform.python_version()},
         **compute.describe(),
@@ -253,7 +254,8 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _peak_gpu_mb(compute: Compute) -> float | None:
-    if compute.device.type != "cuda":
-        return None
-    return round(torch.cuda.max_memory_allocated(compute.device) / 2**20, 1)
+def peak_memory_mb(compute: Compute) -> float:
+    """The most memory that was in use so far: on a GPU by tensors, else by the whole process; in MiB."""
+    if compute.device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(compute.device) / 2**20, 1)
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10, 1)
