@@ -94,3 +94,12 @@ def test_dilated_depthwise_weights_learn_alike_in_bfloat16_and_channels_last():
         (result.float() * torch.linspace(-1, 1, result.numel()).view_as(result)).sum().backward()
         gradients.append(conv.weight.grad)
     torch.testing.assert_close(*gradients, rtol=0.05, atol=0.05 * float(gradients[0].abs().max()))
+
+
+@pytest.mark.parametrize(("side", "stride", "dilation"), [(4, 1, 2), (9, 1, 2), (12, 2, 2), (11, 1, 3)])
+def test_a_dilated_depthwise_convolution_is_torchs_own_in_float64(side: int, stride: int, dilation: int) -> None:
+    torch.manual_seed(0)
+    ours = DepthwiseConv2d(8, 3, stride, padding=dilation, dilation=dilation).double()
+    images = torch.randn(2, 8, side, side, dtype=torch.float64)
+    expected = torch.nn.functional.conv2d(images, ours.weight, None, stride, dilation, dilation, groups=8)
+    torch.testing.assert_close(ours(images), expected, rtol=0, atol=1e-12)

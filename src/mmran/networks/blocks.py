@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mmran.errors import UserError
 
@@ -72,8 +73,8 @@ def conv_block(
 class DepthwiseConv2d(nn.Conv2d):
     """A convolution of each channel by itself, without bias. (B, C, H, W) -> (B, C, H', W').
 
-    A dilated one is computed in float32 on a CPU: in bfloat16, for maps in channels-last order, torch gives its
-    weights a gradient that is wrong or no number (seen with torch 2.13).
+    A dilated one is computed on a CPU as the same convolution with zeros between the weights: torch's own gives wrong
+    gradients in bfloat16 for maps in channels-last order, and in float32 it has ended the process (torch 2.13).
 
     Args:
         channels: C.
@@ -86,10 +87,14 @@ class DepthwiseConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve x."""
-        if x.device.type == "cpu" and max(self.dilation) > 1:
-            with torch.autocast("cpu", enabled=False):
-                return super().forward(x.to(self.weight.dtype))
-        return super().forward(x)
+        step = self.dilation[0]
+        if x.device.type != "cpu" or step == 1:
+            return super().forward(x)
+        channels, _, side, _ = self.weight.shape
+        spread = (side - 1) * step + 1
+        weight = self.weight.new_zeros(channels, 1, spread, spread)
+        weight[:, :, ::step, ::step] = self.weight
+        return functional.conv2d(x, weight, stride=self.stride, padding=self.padding, groups=channels)
 
 
 class Residual(nn.Module):
