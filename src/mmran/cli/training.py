@@ -84,7 +84,7 @@ def _run(arguments: Namespace) -> None:
 
     import torch
 
-    from mmran.tuning import run_beside_head
+    from mmran.head import run_beside_head
 
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     cpus = arguments.cpus or len(os.sched_getaffinity(0))

@@ -164,7 +164,7 @@ def _epoch(
     }
     row |= {**metrics, "images_per_s": round(len(training.labels) / seconds, 2)}
     row["seconds"] = round(time.perf_counter() - began, 4)
-    progress.epoch(row, state)
+    progress.epoch(row, state.seconds)
     return row
 
 

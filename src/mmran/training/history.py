@@ -5,14 +5,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mmran.experiment import Experiment
 from mmran.files import atomic_path
 from mmran.training.recipe import Stage
-
-if TYPE_CHECKING:
-    from mmran.training.engine import State
 
 Row = dict[str, float | int | str]
 
@@ -47,10 +43,15 @@ class Progress:
         text = f"epoch {epoch + 1}/{self.epochs}  {done}/{images} images  {speed:.1f} images/s"
         print(f"\r{text}\x1b[K", end="", file=sys.stderr, flush=True)
 
-    def epoch(self, row: Row, state: "State") -> None:
-        """Say what an epoch gave and how long the rest will take."""
+    def epoch(self, row: Row, seconds_before: float) -> None:
+        """Say what an epoch gave and how long the rest will take.
+
+        Args:
+            row: of the history.
+            seconds_before: time spent training before this epoch.
+        """
         done = int(row["epoch"]) + 1
-        left = (state.seconds + float(row["seconds"])) / done * (self.epochs - done)
+        left = (seconds_before + float(row["seconds"])) / done * (self.epochs - done)
         losses = [(name, value) for name, value in row.items() if name.endswith("loss")]
         parts = [f"{name.removesuffix('_loss')} {value:.4f}" for name, value in losses]
         parts += [f"alpha {row['alpha']:.2f}"] if "alpha" in row else []

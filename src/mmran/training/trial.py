@@ -190,6 +190,7 @@ def _finish(trial: Trial, recipe: Recipe, state: State, compute: Compute) -> Non
         "best_epoch": state.best_epoch,
         "best_score": state.best_score,
         "evaluated": trial.experiment.training.selection,
+        "accumulate": trial.experiment.training.accumulate,
         "seconds": round(state.seconds, 2),
         "images_per_s": sorted(images_per_s)[len(images_per_s) // 2],
         "peak_memory_mb": peak_memory_mb(compute),
