@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+# Before torch is imported: small operations are faster on one thread, and bits do not depend on the machine's cores.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 DEFAULT_REAL_SLICES = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
