@@ -75,11 +75,13 @@ def _source(module: str) -> Path | None:
     """The file of a module, or None where the name is something inside a module. Imports nothing."""
     top, *rest = module.split(".")
     spec = importlib.util.find_spec(top)
-    if spec is None or spec.origin is None:
+    if spec is None:
         return None
-    path = Path(spec.origin).parent.joinpath(*rest) if rest else Path(spec.origin)
-    candidates = (path, path.with_suffix(".py"), path / "__init__.py")
-    return next((c for c in candidates if c.suffix == ".py" and c.is_file()), None)
+    # A folder without __init__.py is a package too, and has places but no origin.
+    folders = map(Path, spec.submodule_search_locations or ())
+    bases = [folder.joinpath(*rest) for folder in folders] if rest else [Path(spec.origin or "")]
+    candidates = (path for base in bases for path in (base, base.with_suffix(".py"), base / "__init__.py") if base.name)
+    return next((path for path in candidates if path.suffix == ".py" and path.is_file()), None)
 
 
 @functools.cache

@@ -43,6 +43,11 @@ def test_a_module_brings_along_what_it_imports_and_what_it_names_for_later(packa
     assert set(code_digests(["house.room"])) == {"house.room", "house.stair", "house.recipe"}
 
 
+def test_a_package_without_an_init_file_is_one_too(package: Path) -> None:
+    (package / "__init__.py").unlink()
+    assert set(code_digests(["house.room"])) == {"house.room", "house.stair", "house.recipe"}
+
+
 def test_comments_docstrings_and_layout_move_no_digest(package: Path) -> None:
     before = code_digests(["house.room"])
     rewrite(package / "room.py", '"""A room."""', '"""A fine room."""\n\n# with a view\n')
