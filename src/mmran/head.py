@@ -97,6 +97,8 @@ def _await_head(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
 def _die_with_parent() -> None:
     """In a child: end when the parent does, even if it is killed; what Ctrl-C means is the parent's to pass on."""
     os.setsid()
+    # A run started in the background ignores SIGINT, and so would its children: what we pass on has to arrive.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 

@@ -156,10 +156,23 @@ def test_the_shared_head_ends_with_the_run(tmp_path: Path, signal_number: signal
     command = [sys.executable, "-m", "mmran", "run", "--cpus", "1", "--gpus", "0", "--"]
     process = subprocess.Popen([*command, "sh", "-c", f"touch '{ready}'; exec sleep 600"], env=environment(), text=True)
     wait_for(ready, process)
+    # The command runs before its parent listens for signals.
+    time.sleep(0.5)
     assert ray_processes() - before
     process.send_signal(signal_number)
     process.wait(30)
     assert gone(ray_processes() - before)
+
+
+def test_a_run_in_the_background_passes_ctrl_c_on_too(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    run = f"{sys.executable} -m mmran run --cpus 1 --gpus 0 -- sh -c \"touch '{ready}'; exec sleep 600\""
+    # What a shell does to the commands behind an ampersand.
+    process = subprocess.Popen(["sh", "-c", f"trap '' INT; exec {run}"], env=environment(), text=True)
+    wait_for(ready, process)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 128 + signal.SIGINT
 
 
 def test_the_shared_head_passes_the_commands_exit_code_on() -> None:
