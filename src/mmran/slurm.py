@@ -102,12 +102,12 @@ def _check_job(experiment: str, asked: dict[str, int | str], found: list[Node]) 
     where = f"partition {there[0].partition!r}"
     limits: list[tuple[str, Callable[[Node], float], str]] = [
         ("gpus", lambda node: node.gpus, "name a partition with GPUs, or set gpus: 0"),
-        ("threads", lambda node: node.cpus, "ask for fewer"),
-        ("memory_mb", lambda node: node.memory_mb, "ask for less; training.accumulate needs less memory"),
+        ("threads", lambda node: node.cpus, "ask for fewer, or name another partition"),
+        ("memory_mb", lambda node: node.memory_mb, "ask for less, or name another partition"),
         (
             "runtime_minutes",
             lambda node: float("inf") if node.minutes is None else node.minutes,
-            "ask for less: a training that reaches its limit goes on in the retry",
+            "ask for that: a training that reaches its limit goes on in the retry",
         ),
     ]
     for key, has, remedy in limits:
@@ -115,7 +115,7 @@ def _check_job(experiment: str, asked: dict[str, int | str], found: list[Node]) 
         if float(asked[key]) > most:
             raise UserError(
                 f"config: resources.{key} of {experiment}: {asked[key]} asked for, but a job in {where} can have no "
-                f"more than {most:g}; {remedy}, or set resources.partition (known: {_partitions(found)})"
+                f"more than {most:g}; {remedy} (known partitions: {_partitions(found)})"
             )
 
 

@@ -1,4 +1,4 @@
-"""A real Slurm on this machine: munge, a controller and two nodes with a GPU each, for as long as a command runs.
+"""A real Slurm on this machine: munge, a controller and two nodes with two GPUs each, for as long as a command runs.
 
     python -m tests.cluster.slurm bash          # a shell with sbatch, squeue and scancel that work
 
@@ -24,9 +24,10 @@ from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
 DEFAULT_CONFIGURATION = Path("/etc/slurm/slurm.conf")
+PREFIX = "slurm-of-the-tests-"
 # Debian keeps the daemons where only root's PATH leads.
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
-NODES, CPUS, GPUS, MEMORY_MB = 2, 2, 1, 8000
+NODES, CPUS, GPUS, MEMORY_MB = 2, 2, 2, 8000
 
 CONFIGURATION = """\
 ClusterName=test
@@ -60,12 +61,10 @@ KillWait=20
 MinJobAge=600
 ReturnToService=2
 {nodes}
-PartitionName=gpu Nodes=ALL Default=YES MaxTime=120 DefMemPerCPU=500 State=UP
+PartitionName=gpu Nodes=ALL Default=YES MaxTime=600 DefMemPerCPU=500 State=UP
 PartitionName=short Nodes=ALL MaxTime=30 DefMemPerCPU=500 State=UP
 """
-NODE = (
-    "NodeName=n{number} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} RealMemory={memory} Gres={gres}"
-)
+NODE = f"NodeHostname={{host}} NodeAddr=127.0.0.1 CPUs={CPUS} RealMemory={MEMORY_MB} Gres=gpu:{GPUS}"
 
 
 def unavailable() -> str | None:
@@ -76,7 +75,11 @@ def unavailable() -> str | None:
     if os.geteuid() != 0:
         return "only root can make the devices that stand for GPUs"
     configuration = DEFAULT_CONFIGURATION
-    if configuration.is_symlink() and not configuration.exists():
+    if (
+        configuration.is_symlink()
+        and PREFIX in str(configuration.readlink())
+        and "is UP" not in ask("scontrol", "ping")
+    ):
         return None  # left by a run that was killed
     if configuration.is_symlink() or configuration.exists():
         return f"{configuration} belongs to another Slurm, which is left alone"
@@ -86,7 +89,7 @@ def unavailable() -> str | None:
 @contextlib.contextmanager
 def cluster() -> Iterator[Path]:
     """Run a Slurm; yields the folder with the daemons' logs. Its jobs and daemons end with the context."""
-    folder = Path(tempfile.mkdtemp(prefix="slurm-"))
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     # The nodes of a cluster write their logs here under every user.
     folder.chmod(0o755)
     daemons: list[subprocess.Popen[bytes]] = []
@@ -128,11 +131,7 @@ def _configure(folder: Path) -> Path:
     key.write_bytes(secrets.token_bytes(128))
     nodes, gres = [], ["AutoDetect=off"]
     for number in range(NODES):
-        nodes.append(
-            NODE.format(
-                number=number, host=host, port=ports[1 + number], cpus=CPUS, memory=MEMORY_MB, gres=f"gpu:{GPUS}"
-            )
-        )
+        nodes.append(f"NodeName=n{number} Port={ports[1 + number]} {NODE.format(host=host)}")
         for gpu in range(GPUS):
             # Slurm counts GPUs as character devices; 1, 3 is the null device.
             device = folder / f"gpu{number}{gpu}"
@@ -203,6 +202,8 @@ def main(command: list[str]) -> int:
     if reason or not command:
         print(reason or __doc__, file=sys.stderr)
         return 2
+    # Leave as on Ctrl-C: through everything that tidies up.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     with cluster() as folder:
         print(f"Slurm is up; its logs are in {folder}", file=sys.stderr)
         return subprocess.run(command, check=False).returncode
