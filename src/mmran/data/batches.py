@@ -148,7 +148,6 @@ def iterate(
     epoch: int,
     augmentation: Augmentation | None,
     shuffle: bool,
-    drop_last: bool = False,
 ) -> Iterator[Batch]:
     """The batches of one epoch.
 
@@ -159,7 +158,6 @@ def iterate(
         epoch: the epoch from zero.
         augmentation: what to draw, or None to leave the slices as they are.
         shuffle: whether the order is drawn for the epoch or is that of `slices`.
-        drop_last: whether a smaller last batch is left out.
 
     Raises:
         UserError: a batch size below one.
@@ -170,9 +168,8 @@ def iterate(
     # Sent once an epoch: cutting a batch from it sends nothing.
     positions = torch.from_numpy(order).to(slices.images.device)
     numbers = slices.numbers.numpy()[order]
-    stop = len(slices) - len(slices) % batch_size if drop_last else len(slices)
-    for start in range(0, stop, batch_size):
-        part = slice(start, min(start + batch_size, stop))
+    for start in range(0, len(slices), batch_size):
+        part = slice(start, start + batch_size)
         batch = slices.gather(positions[part])
         if augmentation is not None:
             augment(batch.images, batch.masks, numbers[part], seed, epoch, augmentation)
