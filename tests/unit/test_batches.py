@@ -142,9 +142,6 @@ def test_without_shuffling_the_order_is_that_of_the_slices(eleven):
     assert labels.tolist() == eleven.labels.tolist()
 
 
-def test_a_smaller_last_batch_can_be_left_out(eleven):
-
-
 def test_a_slice_is_augmented_alike_whatever_the_batch_size_and_order(eleven):
     augmentation = Augmentation()
     shuffled = torch.cat([batch.images for batch in run(eleven, augmentation=augmentation)])
