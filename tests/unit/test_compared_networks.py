@@ -1,5 +1,9 @@
 """What is particular to Res U-Net, RV-GAN, Y-Net and Chen et al.; the contract tests ask the rest."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from recipe_loop import disc_batches, experiment, make
@@ -7,7 +11,7 @@ from torch.nn import functional
 
 from mmran.losses import focal_loss
 from mmran.networks import build
-from mmran.networks.blocks import DepthwiseConv2d
+from mmran.networks.blocks import DepthwiseConv2d, PointwiseConv2d
 from mmran.networks.chen import convs, decoder_block, draw_weights
 from mmran.networks.complexity import trainable_parameters
 from mmran.networks.rv_gan import ReflectionPad
@@ -103,3 +107,31 @@ def test_a_dilated_depthwise_convolution_is_torchs_own_in_float64(side: int, str
     images = torch.randn(2, 8, side, side, dtype=torch.float64)
     expected = torch.nn.functional.conv2d(images, ours.weight, None, stride, dilation, dilation, groups=8)
     torch.testing.assert_close(ours(images), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("side", "bias"), [(12, True), (9, False)])
+def test_a_strided_pointwise_convolution_is_torchs_own(side: int, bias: bool) -> None:
+    torch.manual_seed(0)
+    ours = PointwiseConv2d(8, 16, 1, stride=2, bias=bias).double()
+    images = torch.randn(2, 8, side, side, dtype=torch.float64)
+    expected = torch.nn.functional.conv2d(images, ours.weight, ours.bias, stride=2)
+    torch.testing.assert_close(ours(images), expected, rtol=0, atol=1e-12)
+
+
+STEPS_OF_A_STRIDED_BLOCK = """
+import torch
+from mmran.networks.xception import Xception65Block
+torch.set_num_threads(2)
+block = Xception65Block(4, 8, stride=2).to(memory_format=torch.channels_last)
+for step in range(100):
+    images = torch.rand(1 + step % 4, 4, 32, 32, requires_grad=True)
+    block(images).square().sum().backward()
+"""
+
+
+def test_strided_blocks_of_few_channels_learn_on_several_threads():
+    # In a process of its own, since what is tried here is that it survives.
+    command = [sys.executable, "-c", STEPS_OF_A_STRIDED_BLOCK]
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr

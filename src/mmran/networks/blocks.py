@@ -54,8 +54,9 @@ def conv_bn(
     in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, bias: bool = True
 ) -> list[nn.Module]:
     """Convolution that keeps the size at stride 1, and batch normalization."""
+    conv = PointwiseConv2d if kernel == 1 else nn.Conv2d
     return [
-        nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=bias),
+        conv(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=bias),
         nn.BatchNorm2d(out_channels),
     ]
 
@@ -70,11 +71,27 @@ def conv_block(
     return [*conv_bn(in_channels, out_channels, kernel, stride, bias), nn.ReLU(inplace=True)]
 
 
+class PointwiseConv2d(nn.Conv2d):
+    """A 1 x 1 convolution. (B, C, H, W) -> (B, C', ceil(H/stride), ceil(W/stride)).
+
+    A strided one is computed on a CPU as one of stride 1 on the pixels that count: torch's own, on several threads,
+    writes beyond its memory in the backward pass where C is not a multiple of 16 (torch 2.13, float32, weights in
+    channels-last order).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve x."""
+        step = self.stride[0]
+        if x.device.type != "cpu" or step == 1:
+            return super().forward(x)
+        return functional.conv2d(x[:, :, ::step, ::step], self.weight, self.bias)
+
+
 class DepthwiseConv2d(nn.Conv2d):
     """A convolution of each channel by itself, without bias. (B, C, H, W) -> (B, C, H', W').
 
     A dilated one is computed on a CPU as the same convolution with zeros between the weights: torch's own gives wrong
-    gradients in bfloat16 for maps in channels-last order, and in float32 it has ended the process (torch 2.13).
+    gradients in bfloat16 for maps in channels-last order (torch 2.13).
 
     Args:
         channels: C.
