@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -146,6 +147,25 @@ class Config:
         """What a training job of the experiment asks for."""
         return dict(self._merged(self.experiment_name(name))["resources"])
 
+    @property
+    def search(self) -> dict[str, Any] | None:
+        """What the stage `search` needs to know; None where none is configured."""
+        if "search" not in self.values:
+            return None
+        search = {key: value for key, value in self.values["search"].items() if key != "resources"}
+        experiment = self.resolve(search["experiment"])
+        return search | {"experiment": json.loads(experiment.to_json())}
+
+    @property
+    def searched(self) -> str:
+        """Name of the experiment that is searched, aliases followed."""
+        return self.experiment_name(self.values["search"]["experiment"])
+
+    def search_resources(self) -> dict[str, int | str]:
+        """What the search's job asks for."""
+        search = self.values["search"]
+        return overlay(self.resources(search["experiment"]), search.get("resources", {}))
+
     def table(self, name: str) -> dict[str, Any]:
         """What the stage `table` needs to know of one table; aliases of experiments followed."""
         table = copy.deepcopy(_lookup(self.tables, name, "table"))
@@ -188,6 +208,19 @@ class Config:
         for name, entry in self.values["experiments"].items():
             if not isinstance(entry, str):
                 _check_options(self.resolve(name))
+        if "search" in self.values:
+            self._check_search(self.values["search"])
+
+    def _check_search(self, search: Mapping[str, Any]) -> None:
+        _lookup(self.values["experiments"], search["experiment"], "experiment", "search.experiment")
+        for name, choices in search["space"].items():
+            if isinstance(choices, dict) and choices["low"] >= choices["high"]:
+                raise UserError(
+                    f"config: search.space.{name}: low {choices['low']} is not below high {choices['high']}"
+                )
+            largest = choices["high"] if isinstance(choices, dict) else max(choices)
+            if name == "alpha" and largest > 1:
+                raise UserError(f"config: search.space.alpha: {largest} is no weight; expected 0 to 1")
 
     def _check_alias(self, name: str) -> None:
         seen, target = {name}, self.values["experiments"][name]

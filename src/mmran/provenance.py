@@ -29,6 +29,8 @@ STAGES = {
     "split": ("mmran.data.splits",),
     "predict": ("mmran.prediction",),
     "evaluate": ("mmran.evaluation",),
+    "search": ("mmran.search", "mmran.tuning"),
+    "search_report": ("mmran.report.search",),
     "table": ("mmran.report.tables",),
     "figure": ("mmran.report.figures",),
 }

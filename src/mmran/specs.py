@@ -1,6 +1,6 @@
 """Specifications: what each stage needs to know, as files that change only when it does.
 
-    results/specs/data.json  protocols/NAME.json  experiments/NAME.json  tables/NAME.json
+    results/specs/data.json  search.json  protocols/NAME.json  experiments/NAME.json  tables/NAME.json
         figures/NAME.json  stages/NAME.json
 
 They are the inputs of the rules: an edit of the configuration or of a source file becomes an edit of exactly the
@@ -59,7 +59,8 @@ def texts(config: Config) -> dict[str, str]:
     data.pop("patients_per_class", None)  # a matter of the protocols: the store always holds every slice
     if config.source is not None:
         del data["phantom"]
-    return {"data.json": canonical_json(data), **protocols, **experiments, **tables, **figures, **stages}
+    search = {} if config.search is None else {"search.json": canonical_json(config.search)}
+    return {"data.json": canonical_json(data), **search, **protocols, **experiments, **tables, **figures, **stages}
 
 
 def write_specs(config: Config) -> list[Path]:

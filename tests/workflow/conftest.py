@@ -67,9 +67,9 @@ class House:
         environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(self.path / "src")}
         return subprocess.run(command, cwd=self.path, env=environment, capture_output=True, text=True, check=False)
 
-    def jobs(self) -> set[str]:
+    def jobs(self, *targets: str) -> set[str]:
         """What would run: rule:experiment, rule:table or the rule alone."""
-        done = self.snakemake("-n", "--quiet", "host")
+        done = self.snakemake("-n", *targets, "--quiet", "host")
         assert done.returncode == 0, done.stdout + done.stderr
         found, rule = set(), ""
         for line in (done.stdout + done.stderr).splitlines():

@@ -7,7 +7,8 @@ from pathlib import Path
 from mmran.cli.verb import Verb
 
 
-def _trial_arguments(parser: ArgumentParser) -> None:
+def trial_arguments(parser: ArgumentParser) -> None:
+    """Add what every verb that computes with networks needs."""
     parser.add_argument("--spec", type=Path, required=True, metavar="JSON", help="specification of the experiment")
     parser.add_argument("--store", type=Path, required=True, metavar="H5", help="converted slices")
     parser.add_argument("--split", type=Path, required=True, metavar="CSV", help="who trains, validates and tests")
@@ -15,17 +16,22 @@ def _trial_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--gpus", type=int, default=0, help="GPUs to use, 0 for the CPU (default: %(default)s)")
 
 
-def _train_arguments(parser: ArgumentParser) -> None:
-    _trial_arguments(parser)
-    parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="folder of weights, history and record"
-    )
+def sharing_arguments(parser: ArgumentParser) -> None:
+    """Add where trainings in progress lie, and how they share GPUs."""
     parser.add_argument(
         "--work", type=Path, default=Path("results/.work"), metavar="DIR", help="checkpoints (default: %(default)s)"
     )
     parser.add_argument(
         "--trials-per-gpu", type=int, default=1, help="trials that share one GPU (default: %(default)s)"
     )
+
+
+def _train_arguments(parser: ArgumentParser) -> None:
+    trial_arguments(parser)
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder of weights, history and record"
+    )
+    sharing_arguments(parser)
     parser.add_argument("--no-ray", action="store_true", help="train in this process, one trial after the other")
 
 
@@ -50,7 +56,7 @@ def _train(arguments: Namespace) -> None:
 
 
 def _predict_arguments(parser: ArgumentParser) -> None:
-    _trial_arguments(parser)
+    trial_arguments(parser)
     parser.add_argument("--trained", type=Path, required=True, metavar="DIR", help="what train wrote with --output")
     parser.add_argument("--output", type=Path, required=True, metavar="H5", help="predictions")
 

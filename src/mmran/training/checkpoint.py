@@ -110,3 +110,8 @@ class CheckpointFolder:
                 return state, complaints
             complaints.append(f"{path}: belongs to another experiment and was passed over")
         return None, complaints
+
+    def discard(self) -> None:
+        """Let the checkpoints go: the trial has ended."""
+        for name in ("fresh.ckpt", "latest.ckpt", "previous.ckpt", "best.ckpt"):
+            (self.path / name).unlink(missing_ok=True)

@@ -22,6 +22,14 @@ def write_history(path: Path, rows: Sequence[Row]) -> None:
         writer.writerows(rows)
 
 
+def read_history(path: Path) -> list[dict[str, str]]:
+    """The lines of a history.csv, as texts; none where there is no file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 class Progress:
     """Lines of progress: one an epoch, and within a long epoch one every few seconds on a terminal."""
 

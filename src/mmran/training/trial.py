@@ -199,8 +199,7 @@ def _finish(trial: Trial, recipe: Recipe, state: State, compute: Compute) -> Non
         **compute.describe(),
     }
     write_json(trial.folder / "run.json", record)
-    for name in ("fresh.ckpt", "latest.ckpt", "previous.ckpt", "best.ckpt"):
-        (trial.folder / name).unlink(missing_ok=True)
+    CheckpointFolder(trial.folder, trial.digest).discard()
 
 
 def deliver(trials: list[Trial], output: Path) -> None:

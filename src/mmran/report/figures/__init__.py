@@ -56,10 +56,11 @@ def make_figure(
         else:
             with SliceStore(store_path) as store:
                 drawing = PICTURES[spec["kind"]](spec, rows, store)
-        return _write(drawing, output)
+        return write_drawing(drawing, output)
 
 
-def _write(drawing: style.Drawing, output: Path) -> list[Path]:
+def write_drawing(drawing: style.Drawing, output: Path) -> list[Path]:
+    """Write a drawing as svg and png, with its caption as txt, beside each other; returns the three paths."""
     svg, png, caption = (output.with_suffix(ending) for ending in (".svg", ".png", ".txt"))
     # None keeps matplotlib from adding the date, and its version, which changes no line of the picture.
     facts: dict[str, Any] = {"Title": output.stem, "Description": drawing.caption}

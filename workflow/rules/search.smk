@@ -1,0 +1,86 @@
+# A fixed weight by trial and error, against dynamic weights: `snakemake search`, beside the tables
+
+
+localrules:
+    search_report,
+
+
+rule search:
+    input:
+        f"{RESULTS}/search/search.csv",
+
+
+rule search_trials:
+    input:
+        spec=f"{RESULTS}/specs/search.json",
+        store=rules.convert.output.store,
+        split=expand(rules.split.output.csv, protocol=CONFIG.protocols[0]),
+        code=f"{RESULTS}/specs/stages/search.json",
+    output:
+        trials=f"{RESULTS}/search/trials.csv",
+        best=f"{RESULTS}/search/search.json",
+    log:
+        f"{RESULTS}/logs/search.log",
+    conda:
+        ENVIRONMENT
+    threads: CONFIG.search_resources()["threads"]
+    resources:
+        gpu=CONFIG.search_resources()["gpus"],
+        mem_mb=CONFIG.search_resources()["memory_mb"],
+        runtime=CONFIG.search_resources()["runtime_minutes"],
+        trials_per_gpu=CONFIG.search_resources()["trials_per_gpu"],
+        slurm_partition=CONFIG.search_resources()["partition"],
+    params:
+        work=f"{RESULTS}/.work",
+        output=lambda wildcards, output: Path(output.best).parent,
+    shell:
+        # As in `train`: SIGTERM is the search's alone to answer.
+        "trap '' TERM;"
+        " python -m mmran search --spec {input.spec:q} --store {input.store:q} --split {input.split:q}"
+        " --output {params.output:q} --work {params.work:q} --threads {threads} --gpus {resources.gpu}"
+        " --trials-per-gpu {resources.trials_per_gpu} 2>&1 | tee {log:q}"
+
+
+rule search_report:
+    input:
+        trials=rules.search_trials.output.trials,
+        best=rules.search_trials.output.best,
+        runs=expand(
+            rules.train.output.runs,
+            experiment=CONFIG.searched,
+            protocol=CONFIG.protocols[0],
+        ),
+        history=expand(
+            rules.train.output.history,
+            experiment=CONFIG.searched,
+            protocol=CONFIG.protocols[0],
+        ),
+        code=f"{RESULTS}/specs/stages/search_report.json",
+    output:
+        csv=f"{RESULTS}/search/search.csv",
+        md=f"{RESULTS}/search/search.md",
+        tex=f"{RESULTS}/search/search.tex",
+        html=report(
+            f"{RESULTS}/search/search.html",
+            caption="../report/search.rst",
+            category="Search",
+            labels={"what": "table"},
+        ),
+        svg=report(
+            f"{RESULTS}/search/search.svg",
+            caption="../report/search.rst",
+            category="Search",
+            labels={"what": "figure"},
+        ),
+        png=f"{RESULTS}/search/search.png",
+        caption=f"{RESULTS}/search/search.txt",
+    log:
+        f"{RESULTS}/logs/search_report.log",
+    conda:
+        ENVIRONMENT
+    params:
+        searched=lambda wildcards, input: Path(input.best).parent,
+        trained=lambda wildcards, input: Path(input.history[0]).parent,
+    shell:
+        "python -m mmran search-report {params.searched:q} --trained {params.trained:q} --output {output.csv:q}"
+        " > {log:q} 2>&1"
