@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from mmran import __version__
-from mmran.cli import data, experiments, figures, networks, results, search, training
+from mmran.cli import data, experiments, figures, networks, plan, results, search, training
 from mmran.cli.stopping import ends_on_sigterm
 from mmran.cli.verb import Verb
 from mmran.errors import UserError
@@ -15,6 +15,7 @@ VERBS: tuple[Verb, ...] = (
     *data.VERBS,
     *networks.VERBS,
     *experiments.VERBS,
+    *plan.VERBS,
     *training.VERBS,
     *search.VERBS,
     *results.VERBS,
