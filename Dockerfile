@@ -1,0 +1,34 @@
+# The pipeline in an image: the Python of envs/mmran.yaml, the versions of envs/requirements.lock, this checkout.
+#
+#   docker build --tag mmran .
+#   docker run --rm --init --gpus all --shm-size 8g --user "$(id -u):$(id -g)" \
+#     --volume "$PWD/results:/mmran/results" --volume /data/cheng:/data:ro \
+#     mmran mmran run -- snakemake --cores all --config source=/data results=results/cheng
+#
+# docs/environments.md says what each option is for.
+FROM python:3.11-slim
+
+WORKDIR /mmran
+
+# By itself, so that an edit of the code downloads nothing again. torch brings its own CUDA; the host has the driver.
+COPY envs/requirements.lock envs/
+RUN pip install --no-cache-dir -r envs/requirements.lock
+
+COPY Snakefile config.yaml pyproject.toml README.md LICENSE ./
+COPY envs envs
+COPY src src
+COPY workflow workflow
+
+# Any user may run it (--user), and owns what it writes into mounted folders; none need be root.
+RUN pip install --no-cache-dir --no-deps --editable . && \
+    ln -s workflow/profiles profiles && \
+    useradd --create-home mmran && \
+    mkdir results && \
+    chmod -R a+rX . && \
+    chmod a+rwx . results /home/mmran
+
+# Snakemake asks for the user's name, and a user from outside has none here.
+ENV HOME=/home/mmran USER=mmran
+USER mmran
+
+CMD ["mmran", "--help"]

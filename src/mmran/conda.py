@@ -1,0 +1,66 @@
+"""conda: can Snakemake use the one there is, and what does a job need in an environment that Snakemake has made?"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+from mmran.errors import UserError
+
+# Snakemake's own limit.
+OLDEST = "24.7.1"
+
+_WITHOUT = "or leave --use-conda out: the environment that `make setup` makes has the same versions"
+
+
+def after_activation() -> str:
+    """What a job's shell does first in its conda environment, as a prefix of Snakemake's.
+
+    - Snakemake takes PYTHONPATH away from such a job: it is given back.
+    - Where an environment is active already, as `base` is after `conda init`, conda puts the job's into its place in
+      PATH, which may be behind a virtual environment: it is put first.
+    - Packages of the user's home would take precedence over the environment's: they are left out.
+    - Snakemake's own prefix, which this replaces, has the shell stop at the first error.
+    """
+    path = shlex.quote(os.environ["PYTHONPATH"]).replace("{", "{{").replace("}", "}}")
+    return f'set -euo pipefail; export PYTHONPATH={path} PYTHONNOUSERSITE=1 PATH="$CONDA_PREFIX/bin:$PATH"; '
+
+
+def check_conda(environments: str | Path) -> None:
+    """Look for a conda with which Snakemake can make and activate environments.
+
+    Args:
+        environments: the folder that they are made in.
+
+    Raises:
+        UserError: no conda, one that does not answer or is too old, or a folder in which no environment works.
+    """
+    program = shutil.which("conda")
+    if program is None:
+        raise UserError(
+            f"--use-conda: no conda on PATH; conda {OLDEST} or newer is needed: install Miniforge, or "
+            f"`conda activate base` where it is installed, {_WITHOUT}"
+        )
+    answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    version = re.search(r"\d+(\.\d+)+", answer.stdout)
+    if answer.returncode != 0 or version is None:
+        said = (answer.stderr.strip() or answer.stdout.strip() or "nothing").splitlines()[-1]
+        raise UserError(f"--use-conda: {program} --version said {said!r}, not its version; mend it, {_WITHOUT}")
+    if _parts(version[0]) < _parts(OLDEST):
+        raise UserError(
+            f"--use-conda: {program} is conda {version[0]}; {OLDEST} or newer is needed: "
+            f"`conda update -n base conda`, or install Miniforge and put it first on PATH, {_WITHOUT}"
+        )
+    folder = Path(environments).resolve()
+    # Snakemake puts the folder's name between quotes into shell lines; Ray starts workers with it between none.
+    if bad := re.search(r"[^\w@%+=:,./-]", str(folder)):
+        raise UserError(
+            f"--use-conda: {folder}: an environment in a folder with {bad[0]!r} in its name does not work; make it in "
+            f"another with --conda-prefix FOLDER, {_WITHOUT}"
+        )
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
