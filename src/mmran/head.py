@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -10,11 +11,21 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 
 from mmran.errors import UserError
+
+HEAD_PYTHON = "MMRAN_HEAD_PYTHON"
+"""Environment variable: the Python of the head, which a job in a conda environment does not have."""
+
+# Seconds as a rule; many where Ray is read from a network drive for the first time.
+START_SECONDS = 120
+# Ray itself gives a head up after 60.
+GONE_SECONDS = 20
 
 
 def run_beside_head(command: Sequence[str], cpus: int, gpus: int) -> int:
@@ -27,15 +38,27 @@ def run_beside_head(command: Sequence[str], cpus: int, gpus: int) -> int:
     Raises:
         UserError: there is no such program, or the head does not start.
     """
+    child: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
+
+    # The command decides how it ends; the head is stopped when it has.
+    def pass_on(number: int, frame: FrameType | None = None) -> None:
+        if child is None:
+            early.append(number)
+        elif child.poll() is None:
+            os.killpg(child.pid, number)
+
     with head(cpus, gpus) as environment:
         print(f"Ray head with {cpus} CPUs and {gpus} GPUs at {environment['RAY_ADDRESS']}", file=sys.stderr)
+        # Before there is a child: a signal that arrives while it starts is passed on when it has.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, pass_on)
         try:
             child = subprocess.Popen(command, env={**os.environ, **environment}, preexec_fn=_die_with_parent)
         except FileNotFoundError as error:
             raise UserError(f"{command[0]}: no such command; is the environment with snakemake activated?") from error
-        # The command decides how it ends; the head is stopped when it has.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda received, frame: os.killpg(child.pid, received))
+        for arrived in early:
+            pass_on(arrived)
         code = child.wait()
         return code if code >= 0 else 128 - code
 
@@ -53,18 +76,24 @@ def head(cpus: int, gpus: int) -> Iterator[dict[str, str]]:
     Raises:
         UserError: the head does not start.
     """
+    _check_python()
     temporary, port = _short_folder(), _free_port()
     environment = {
         "RAY_ADDRESS": f"127.0.0.1:{port}",
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",
+        HEAD_PYTHON: sys.executable,
+        # Ray takes 127.0.0.1 for this machine's address in its network, and then listens on all of them, unless a
+        # cluster is ruled out. The name of the switch is that of the systems where this is the default.
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        # A trial that leases no GPU shall see none; by default it sees all.
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
     }
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--node-ip-address=127.0.0.1"]
     command += [f"--port={port}", f"--num-cpus={cpus}", f"--num-gpus={gpus}", "--include-dashboard=false"]
     command += [f"--temp-dir={temporary}", "--disable-usage-stats"]
-    log = Path(temporary) / "head.log"
-    with log.open("w") as file:
+    with (temporary / "head.log").open("w") as file:
         process = subprocess.Popen(
             command,
             env={**os.environ, **environment},
@@ -73,7 +102,7 @@ def head(cpus: int, gpus: int) -> Iterator[dict[str, str]]:
             preexec_fn=_die_with_parent,
         )
     try:
-        _await_head(process, port, log)
+        _await_head(process, temporary)
         yield environment
     finally:
         process.terminate()
@@ -83,15 +112,59 @@ def head(cpus: int, gpus: int) -> Iterator[dict[str, str]]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _await_head(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    for _ in range(600):
-        if process.poll() is not None:
-            break
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+@contextlib.contextmanager
+def ends_without(address: str) -> Iterator[None]:
+    """Within the context, this process ends when a head has gone, in one line; Ray would take a minute, and its words.
+
+    Args:
+        address: of the head, HOST:PORT.
+    """
+    finished = threading.Event()
+
+    def watch() -> None:
+        heard = time.monotonic()
+        while not finished.wait(GONE_SECONDS / 4):
+            if _answers(address):
+                heard = time.monotonic()
+            elif time.monotonic() - heard > GONE_SECONDS and not finished.is_set():
+                said = f"mmran: the Ray head at {address} has gone; the same command goes on from what is complete\n"
+                os.write(2, said.encode())
+                os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        finished.set()
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=GONE_SECONDS / 4):
+        return True
+    return False
+
+
+def _check_python() -> None:
+    # Ray puts the name into a command without quotes, and then waits for the worker for minutes.
+    if re.search(r"[^\w@%+=:,./-]", sys.executable):
+        raise UserError(
+            f"{sys.executable}: Ray cannot start workers with a Python in a folder with spaces or quotes in its name; "
+            "make the environment elsewhere, or train with `mmran train --no-ray`"
+        )
+
+
+def _await_head(process: subprocess.Popen[bytes], temporary: Path) -> None:
+    # Ray writes this when everything runs; its port answers long before, and even if the rest then fails.
+    address, log = temporary / "ray_current_cluster", temporary / "head.log"
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and process.poll() is None:
+        if address.exists():
             return
-        time.sleep(0.1)
+        time.sleep(0.05)
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
-    raise UserError(f"the Ray head did not start within 60 s: {' | '.join(lines) or 'it said nothing'}")
+    how = f"did not start within {START_SECONDS} s" if process.poll() is None else "ended while it started"
+    raise UserError(f"the Ray head {how}: {' | '.join(lines) or 'it said nothing'}")
 
 
 def _die_with_parent() -> None:
@@ -109,7 +182,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _short_folder() -> str:
+def _short_folder() -> Path:
     """A temporary folder with a name short enough for Ray's sockets, whose paths end at 107 bytes."""
     parent = tempfile.gettempdir()
-    return tempfile.mkdtemp(prefix="ray-", dir=parent if len(parent) <= 30 else "/tmp")
+    return Path(tempfile.mkdtemp(prefix="ray-", dir=parent if len(parent) <= 30 else "/tmp"))

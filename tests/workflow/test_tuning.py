@@ -1,5 +1,6 @@
 """Trials through Ray: the same weights as without it, retries, named failures, nothing left behind."""
 
+import contextlib
 import json
 import os
 import signal
@@ -27,8 +28,13 @@ def train_command(tiny: Path, spec: Path, folder: Path, *more: str) -> list[str]
     return [*command, "--output", str(folder / "out"), *more]
 
 
+# What these tests start, and what that starts in turn: another run on this machine has Ray's processes too.
+MARK = {"MMRAN_STARTED_BY_TEST": str(os.getpid())}
+
+
 def environment() -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if not key.startswith("RAY_")} | {"OMP_NUM_THREADS": "1"}
+    others = {key: value for key, value in os.environ.items() if not key.startswith("RAY_")}
+    return others | {"OMP_NUM_THREADS": "1"} | MARK
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -39,11 +45,14 @@ def ray_processes() -> set[int]:
     found = set()
     for process in psutil.process_iter(["cmdline"]):
         command = " ".join(process.info["cmdline"] or [])
-        if process.status() != psutil.STATUS_ZOMBIE and (
-            "raylet" in command or "gcs_server" in command or "ray::" in command
-        ):
-            found.add(process.pid)
+        with contextlib.suppress(psutil.Error):
+            if any(name in command for name in ("raylet", "gcs_server", "ray::")) and is_ours(process):
+                found.add(process.pid)
     return found
+
+
+def is_ours(process: psutil.Process) -> bool:
+    return process.status() != psutil.STATUS_ZOMBIE and MARK.items() <= process.environ().items()
 
 
 def gone(pids: set[int], seconds: float = 20) -> bool:
@@ -67,6 +76,7 @@ def test_ray_and_no_ray_give_the_same_weights_and_an_added_seed_trains_alone(tin
     assert done.returncode == 0, done.stderr
     assert digests(ray) == digests(plain)
     assert "epoch 1/1" in done.stdout
+    assert "tiny seed1-fold0: on 127.0.0.1" in done.stdout
     assert gone(ray_processes() - before)
     write_spec(spec, seeds=[1, 2, 3], training={"epochs": 1})
     again = subprocess.run(
@@ -117,13 +127,10 @@ def test_killed_in_mid_training_it_ends_with_the_same_weights(tiny: Path, tmp_pa
         assert time.monotonic() < end
         time.sleep(0.05)
     if victim == "worker":
-        workers = [p for p in psutil.process_iter(["cmdline"]) if "ray::" in " ".join(p.info["cmdline"] or [])]
-        trainers = [
-            p
-            for p in workers
-            if "ImplicitFunc" in " ".join(p.info["cmdline"]) or "train" in " ".join(p.info["cmdline"]).lower()
-        ]
-        assert trainers, [p.info["cmdline"] for p in workers]
+        # Its own: another run on this machine has such workers too.
+        children = psutil.Process(process.pid).children(recursive=True)
+        trainers = [child for child in children if "ImplicitFunc" in " ".join(child.cmdline())]
+        assert trainers, children
         for worker in trainers:
             worker.kill()
     else:
@@ -156,8 +163,6 @@ def test_the_shared_head_ends_with_the_run(tmp_path: Path, signal_number: signal
     command = [sys.executable, "-m", "mmran", "run", "--cpus", "1", "--gpus", "0", "--"]
     process = subprocess.Popen([*command, "sh", "-c", f"touch '{ready}'; exec sleep 600"], env=environment(), text=True)
     wait_for(ready, process)
-    # The command runs before its parent listens for signals.
-    time.sleep(0.5)
     assert ray_processes() - before
     process.send_signal(signal_number)
     process.wait(30)
@@ -170,7 +175,6 @@ def test_a_run_in_the_background_passes_ctrl_c_on_too(tmp_path: Path) -> None:
     # What a shell does to the commands behind an ampersand.
     process = subprocess.Popen(["sh", "-c", f"trap '' INT; exec {run}"], env=environment(), text=True)
     wait_for(ready, process)
-    time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 128 + signal.SIGINT
 

@@ -1,0 +1,141 @@
+"""Ray's head: who may talk to it, what a job says that cannot use it, and how jobs end when it is lost."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mmran.head import head
+from tests.workflow.test_tuning import environment, train_command, write_spec
+
+pytestmark = [pytest.mark.workflow, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def reach() -> Iterator[dict[str, str]]:
+    """The environment of jobs beside a head with one processor and no GPU."""
+    with head(1, 0) as variables:
+        yield variables
+
+
+def refusal(tiny: Path, folder: Path, variables: dict[str, str], *more: str) -> str:
+    """The last line of a training that ends at once, for a reason of the user's."""
+    command = train_command(tiny, write_spec(folder / "spec.json"), folder, *more)
+    done = subprocess.run(
+        command, env=environment() | variables, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout + done.stderr
+    # Ray itself asks 20 times, once a second, and says so each time.
+    assert done.stderr.count("Failed to get cluster ID") <= 1
+    return done.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({}, "RAY_AUTH_MODE=token is not set"),
+        ({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}, "RAY_AUTH_TOKEN must be the head's"),
+    ],
+    ids=["missing", "wrong"],
+)
+def test_without_the_heads_token_a_job_ends_in_a_clear_line(
+    tiny: Path, tmp_path: Path, reach: dict[str, str], given: dict[str, str], says: str
+) -> None:
+    address = reach["RAY_ADDRESS"]
+    line = refusal(tiny, tmp_path, {"RAY_ADDRESS": address} | given)
+    assert line.startswith(f"mmran train: RAY_ADDRESS={address}: the head there does not let us in")
+    assert says in line
+
+
+def test_a_trial_that_fits_on_no_machine_is_refused(tiny: Path, tmp_path: Path, reach: dict[str, str]) -> None:
+    line = refusal(tiny, tmp_path, reach, "--gpus", "1", "--trials-per-gpu", "2")
+    assert "a trial takes 1 CPUs and 0.5 GPUs of one machine, and its machines have 1 CPUs and 0 GPUs" in line
+
+
+def test_more_gpus_than_are_visible_are_refused_in_rays_words() -> None:
+    command = [sys.executable, "-m", "mmran", "run", "--cpus", "1", "--gpus", "2", "--", "true"]
+    one = environment() | {"CUDA_VISIBLE_DEVICES": "0"}
+    done = subprocess.run(command, env=one, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "mmran run: the Ray head ended while it started" in done.stderr
+    assert "CUDA_VISIBLE_DEVICES contains ['0']" in done.stderr
+
+
+def listening(process: psutil.Process) -> dict[str, set[str]]:
+    """Program -> addresses on which it, started by the process in whatever way, accepts connections."""
+    found: dict[str, set[str]] = {}
+    for child in [process, *process.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for connection in child.net_connections("inet"):
+                if connection.status == psutil.CONN_LISTEN:
+                    found.setdefault(child.name(), set()).add(connection.laddr.ip)
+    return found
+
+
+def only_loopback(process: psutil.Process) -> bool:
+    found = listening(process)
+    # The books, the daemon, and a worker that trains: or this looks at the wrong moment.
+    assert {"gcs_server", "raylet"} <= set(found), found
+    assert any(name.startswith("ray::") and "Agent" not in name for name in found), found
+    return set().union(*found.values()) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> None:
+    assert process.stdout
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if text in line:
+            return
+    raise AssertionError("".join(seen))
+
+
+def test_nobody_outside_can_connect_and_after_a_lost_head_the_same_command_goes_on(tiny: Path, tmp_path: Path) -> None:
+    spec = write_spec(tmp_path / "spec.json", training={"epochs": 2000})
+    command = train_command(tiny, spec, tmp_path)
+    shared = [sys.executable, "-m", "mmran", "run", "--cpus", "1", "--gpus", "0", "--", *command]
+    options = {"env": environment(), "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(shared, **options) as run:
+        read_until(run, "epoch 2/2000")
+        mother = psutil.Process(run.pid)
+        assert only_loopback(mother)
+        (books,) = [child for child in mother.children(recursive=True) if child.name() == "gcs_server"]
+        began = time.monotonic()
+        books.parent().kill()
+        output, _ = run.communicate(timeout=60)
+        assert run.returncode == 1
+        assert "mmran: the Ray head at 127.0.0.1:" in output.splitlines()[-1]
+        assert time.monotonic() - began < 40
+    with subprocess.Popen(command, **options) as alone:
+        read_until(alone, "continuing after epoch")
+        assert only_loopback(psutil.Process(alone.pid))
+        alone.send_signal(signal.SIGTERM)
+        assert alone.wait(30) == 128 + signal.SIGTERM
+
+
+EARLY = """
+import contextlib, os, signal, subprocess, sys
+from mmran import head
+
+def popen(*arguments, start=subprocess.Popen, **options):
+    child = start(*arguments, **options)
+    os.kill(os.getpid(), signal.SIGINT)
+    return child
+
+head.head = lambda cpus, gpus: contextlib.nullcontext({"RAY_ADDRESS": "none"})
+subprocess.Popen = popen
+sys.exit(head.run_beside_head(["sleep", "60"], 1, 0))
+"""
+
+
+def test_ctrl_c_in_the_moment_in_which_the_command_starts_reaches_it() -> None:
+    # Were it not passed on, Python itself would end by it: -SIGINT.
+    done = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 128 + signal.SIGINT, done.stderr
