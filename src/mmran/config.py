@@ -1,8 +1,8 @@
 """The configuration: files -> merged mapping -> checked -> `Experiment`s, protocols and tables."""
 
 import copy
+import dataclasses
 import difflib
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -153,8 +153,7 @@ class Config:
         if "search" not in self.values:
             return None
         search = {key: value for key, value in self.values["search"].items() if key != "resources"}
-        experiment = self.resolve(search["experiment"])
-        return search | {"experiment": json.loads(experiment.to_json())}
+        return search | {"experiment": dataclasses.asdict(self.resolve(search["experiment"]))}
 
     @property
     def searched(self) -> str:

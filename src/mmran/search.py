@@ -6,7 +6,6 @@ numbers of epochs.
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +55,7 @@ class Search:
         """
         values = read_json(path)
         try:
-            experiment = Experiment.from_values(json.loads(json.dumps(values.pop("experiment"))))
+            experiment = Experiment.from_values(values.pop("experiment"))
             return cls(experiment=experiment, **values)
         except (TypeError, KeyError, AttributeError) as error:
             raise UserError(f"{path}: not the specification of a search ({error}); snakemake writes it anew") from error
