@@ -19,11 +19,11 @@ from scipy import ndimage
 from mmran.data.cheng import Slice, read_slice, write_slice
 from mmran.data.convert import convert
 from mmran.data.store import SliceStore
-from mmran.evaluation import evaluate
+from mmran.evaluation.evaluate import evaluate
+from mmran.evaluation.postprocess import fill_holes
+from mmran.evaluation.predictions import PredictionWriter
 from mmran.metrics.overlap import count_pixels, dice, iou, recall
 from mmran.metrics.surface import border, hd95, njit
-from mmran.postprocess import fill_holes
-from mmran.predictions import PredictionWriter
 
 SIZE, SPACING_MM, TEST_SLICES = 512, 0.49, 307
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import torch
 
-from mmran.config import Config, load, overlay
+from mmran.config.experiment import Experiment
+from mmran.config.load import Config, load, overlay
 from mmran.data.augment import Augmentation
 from mmran.data.batches import Batch, ResidentSlices, iterate
-from mmran.experiment import Experiment
 from mmran.training.checkpoint import CheckpointFolder
 from mmran.training.device import Compute
 from mmran.training.engine import State, _save, make_recipe

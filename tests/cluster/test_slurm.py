@@ -15,7 +15,7 @@ import psutil
 import pytest
 import yaml
 
-from mmran.config import load, overlay
+from mmran.config.load import load, overlay
 from tests.cluster.conftest import PROFILE, QUICK, Job, compute_on_cpu, jobs
 from tests.cluster.slurm import GPUS, NODES
 from tests.workflow.conftest import ROOT, TINY, House, make_house

@@ -4,7 +4,7 @@ import pytest
 import torch
 from monai.losses import DiceLoss, FocalLoss
 
-from mmran.losses import dice_loss, focal_loss
+from mmran.training.losses import dice_loss, focal_loss
 
 
 def generator() -> torch.Generator:

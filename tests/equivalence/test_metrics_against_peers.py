@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from mmran.evaluation.postprocess import fill_holes
 from mmran.metrics.classification import (
     accuracy,
     confusion_matrix,
@@ -17,7 +18,6 @@ from mmran.metrics.classification import (
 )
 from mmran.metrics.overlap import count_pixels, dice, iou, recall, soft_dice
 from mmran.metrics.surface import border, hd95
-from mmran.postprocess import fill_holes
 
 SIZE = 96
 

@@ -93,7 +93,7 @@ class House:
 
 
 def write_config(path: Path, changes: dict[str, object]) -> None:
-    from mmran.config import load, overlay
+    from mmran.config.load import load, overlay
 
     paper = load([ROOT / "config.yaml"])
     values = overlay(paper, TINY)

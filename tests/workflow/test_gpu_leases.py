@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mmran.head import head
+from mmran.tune.head import head
 from tests.workflow.conftest import ROOT
 from tests.workflow.test_tuning import environment, train_command, write_spec
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mmran.head import head
+from mmran.tune.head import head
 from tests.workflow.test_tuning import environment, train_command, write_spec
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
@@ -122,7 +122,7 @@ def test_nobody_outside_can_connect_and_after_a_lost_head_the_same_command_goes_
 
 EARLY = """
 import contextlib, os, signal, subprocess, sys
-from mmran import head
+from mmran.tune import head
 
 def popen(*arguments, start=subprocess.Popen, **options):
     child = start(*arguments, **options)

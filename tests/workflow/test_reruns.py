@@ -124,7 +124,7 @@ def test_why_names_the_difference(house: House) -> None:
     assert "training.epochs: 1 -> 2" in house.run(*mmran).stdout
     house.configure()
     house.edit("src/mmran/losses.py", "import torch", "import torch\n\nUNUSED = 1")
-    assert "the source of mmran.losses is not what it was" in house.run(*mmran).stdout
+    assert "the source of mmran.training.losses is not what it was" in house.run(*mmran).stdout
 
 
 def test_a_typo_stops_everything_before_any_job_with_the_known_names(house: House) -> None:

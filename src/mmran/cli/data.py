@@ -41,7 +41,7 @@ def _phantom_arguments(parser: ArgumentParser) -> None:
 
 
 def _phantom(arguments: Namespace) -> None:
-    from mmran.data.phantom import write_phantom
+    from mmran.data.phantom.patients import write_phantom
 
     with _progress("drawing", "patients") as show:
         n_slices = write_phantom(

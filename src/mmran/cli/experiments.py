@@ -25,8 +25,8 @@ def _why_arguments(parser: ArgumentParser) -> None:
 
 
 def _why(arguments: Namespace) -> None:
-    from mmran.config import Config, load
-    from mmran.specs import why
+    from mmran.config.load import Config, load
+    from mmran.config.specs import why
 
     values = load(arguments.config)
     if arguments.results:

@@ -30,7 +30,7 @@ def _figure(arguments: Namespace) -> None:
 
 
 def _checked_spec(path: Path, spec: Any) -> dict[str, Any]:
-    from mmran.evaluation import VARIANTS
+    from mmran.evaluation.evaluate import VARIANTS
     from mmran.report.figures import KINDS
 
     if not isinstance(spec, dict) or spec.get("kind") not in KINDS:

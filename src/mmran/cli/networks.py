@@ -52,12 +52,12 @@ def _chosen(arguments: Namespace) -> list[dict[str, Any]]:
 
 
 def _experiments(arguments: Namespace) -> list[dict[str, Any]]:
-    from mmran.experiment import Experiment
+    from mmran.config.experiment import Experiment
 
     if arguments.spec:
         experiments = [Experiment.read(path) for path in arguments.spec]
     else:
-        from mmran.config import Config
+        from mmran.config.load import Config
 
         config = Config.read(arguments.config)
         experiments = [config.resolve(name) for name in config.experiments()]

@@ -16,7 +16,7 @@ def _evaluate_arguments(parser: ArgumentParser) -> None:
 
 
 def _evaluate(arguments: Namespace) -> None:
-    from mmran.evaluation import evaluate
+    from mmran.evaluation.evaluate import evaluate
 
     summary = evaluate(arguments.predictions, arguments.store, arguments.cases, arguments.summary)
     print(f"{summary['experiment']}, protocol {summary['protocol']}, {summary['n']} test slices")

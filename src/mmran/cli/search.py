@@ -16,8 +16,9 @@ def _search_arguments(parser: ArgumentParser) -> None:
 
 
 def _search(arguments: Namespace) -> None:
-    from mmran.search import STATUSES, Search, deliver_search, plan_search
-    from mmran.tuning import Halving, Share, search_with_ray
+    from mmran.tune.cluster import Share
+    from mmran.tune.runner import Halving, search_with_ray
+    from mmran.tune.search import STATUSES, Search, deliver_search, plan_search
 
     search = Search.read(arguments.spec)
     trials = plan_search(search, arguments.store, arguments.split, arguments.work)

@@ -36,7 +36,7 @@ def _train_arguments(parser: ArgumentParser) -> None:
 
 
 def _train(arguments: Namespace) -> None:
-    from mmran.experiment import Experiment
+    from mmran.config.experiment import Experiment
     from mmran.files import write_text
     from mmran.training.trial import deliver, plan_trials
 
@@ -48,7 +48,8 @@ def _train(arguments: Namespace) -> None:
         for trial in trials:
             run_trial(trial, gpu=arguments.gpus > 0, threads=arguments.threads)
     else:
-        from mmran.tuning import Share, train_with_ray
+        from mmran.tune.cluster import Share
+        from mmran.tune.runner import train_with_ray
 
         train_with_ray(trials, Share(arguments.threads, arguments.gpus, arguments.trials_per_gpu))
     deliver(trials, arguments.output)
@@ -62,8 +63,8 @@ def _predict_arguments(parser: ArgumentParser) -> None:
 
 
 def _predict(arguments: Namespace) -> None:
-    from mmran.experiment import Experiment
-    from mmran.prediction import predict_trials
+    from mmran.config.experiment import Experiment
+    from mmran.evaluation.predict import predict_trials
     from mmran.training.trial import plan_trials
 
     experiment = Experiment.read(arguments.spec)
@@ -90,7 +91,7 @@ def _run(arguments: Namespace) -> None:
 
     import torch
 
-    from mmran.head import run_beside_head
+    from mmran.tune.head import run_beside_head
 
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     cpus = arguments.cpus or len(os.sched_getaffinity(0))

@@ -62,6 +62,22 @@ def check_masks(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> None
         raise ValueError(f"expected bool masks, not {prediction.dtype} and {truth.dtype}")
 
 
+def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
+    """The smallest rows and columns that hold every true pixel.
+
+    Args:
+        mask: (H, W) bool.
+
+    Returns:
+        Row slice and column slice, or None where no pixel is true.
+    """
+    rows = np.flatnonzero(mask.any(axis=1))
+    if rows.size == 0:
+        return None
+    columns = np.flatnonzero(mask.any(axis=0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
 def dice(counts: PixelCounts) -> float:
     """Dice coefficient of the tumor, 0..1; 1 where both masks are empty.
 

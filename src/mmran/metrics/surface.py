@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from mmran.metrics.overlap import check_masks
-from mmran.postprocess import bounding_box
+from mmran.metrics.overlap import bounding_box, check_masks
 
 try:
     from numba import njit

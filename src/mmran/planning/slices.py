@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmran.config import Config
+from mmran.config.load import Config
 from mmran.data.cheng import CLASS_NAMES
 from mmran.errors import UserError
 
@@ -71,7 +71,7 @@ def stored_slices(config: Config) -> tuple[int, int, str]:
         rows = pd.read_csv(index, usecols=["family"])
         return len(rows), rows["family"].nunique(), str(index)
     if config.source is None:
-        from mmran.data.phantom import patient
+        from mmran.data.phantom.patients import patient
 
         phantom = config.values["data"]["phantom"]
         n = sum(patient(phantom["seed"], k).n_slices for k in range(phantom["patients"]))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmran.config.experiment import Experiment
 from mmran.errors import UserError
-from mmran.experiment import Experiment
 from mmran.files import read_json
 
 GPU_TFLOPS = 60.0

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mmran.config import Config
+from mmran.config.load import Config
 from mmran.planning.slices import stored_slices
 from mmran.planning.trainings import BYTES, Training
 

@@ -15,7 +15,7 @@ from mmran.files import read_json
 from mmran.report.figures import style, write_drawing
 from mmran.report.formats import MISSING, Cell, Column, Table
 from mmran.report.tables import write_table
-from mmran.search import COMPLETE, DIMENSIONS, FAILED, STATUSES
+from mmran.tune.search import COMPLETE, DIMENSIONS, FAILED, STATUSES
 
 TITLE = "Searching for a fixed weight of the two tasks"
 _PANEL_INCHES, _LEFT_INCHES, _BARS_INCHES = 2.3, 0.5, 2.0

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmran.config.experiment import Experiment
 from mmran.data import counters
 from mmran.data.augment import Augmentation
 from mmran.data.batches import ResidentSlices, iterate
 from mmran.errors import UserError
-from mmran.experiment import Experiment
 from mmran.networks import build
 from mmran.training import checkpoint
 from mmran.training.checkpoint import CheckpointFolder

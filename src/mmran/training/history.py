@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mmran.experiment import Experiment
+from mmran.config.experiment import Experiment
 from mmran.files import atomic_path
 from mmran.training.recipe import Stage
 

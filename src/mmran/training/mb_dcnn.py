@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from mmran.data.batches import Batch
 from mmran.errors import UserError
-from mmran.losses import dice_loss
 from mmran.networks import mb_dcnn
 from mmran.networks.output import NetworkOutput
+from mmran.training.losses import dice_loss
 from mmran.training.multitask import Multitask
 from mmran.training.recipe import Stage
 

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from mmran.data.batches import Batch
-from mmran.losses import compound_loss, dice_loss, focal_loss
 from mmran.networks.output import NetworkOutput
-from mmran.schedules import task_weights
+from mmran.training.losses import compound_loss, dice_loss, focal_loss
 from mmran.training.recipe import Recipe, Stage
+from mmran.training.schedules import task_weights
 
 
 class Multitask(Recipe):

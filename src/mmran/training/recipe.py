@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmran.config.experiment import Experiment
 from mmran.data.batches import Batch
-from mmran.experiment import Experiment
 from mmran.networks.output import Network, NetworkOutput
 
 

@@ -16,11 +16,11 @@ from typing import Any
 import torch
 
 from mmran import __version__
+from mmran.config.experiment import Experiment
 from mmran.data.batches import ResidentSlices
 from mmran.data.splits import read_split
 from mmran.data.store import SliceStore
 from mmran.errors import UserError
-from mmran.experiment import Experiment
 from mmran.files import atomic_path, canonical_json, read_json, sha256_file, sha256_text, write_json
 from mmran.training.checkpoint import CheckpointFolder
 from mmran.training.device import Compute

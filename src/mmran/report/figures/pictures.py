@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from mmran.data.store import SliceStore
 from mmran.errors import UserError
-from mmran.postprocess import bounding_box, fill_holes
-from mmran.predictions import TUMOR_BYTE, read_predictions
+from mmran.evaluation.postprocess import fill_holes
+from mmran.evaluation.predictions import TUMOR_BYTE, read_predictions
+from mmran.metrics.overlap import bounding_box
 from mmran.report.figures import style
 from mmran.report.figures.rows import Row
 

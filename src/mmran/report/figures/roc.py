@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from mmran.evaluation.predictions import CLASS_COLUMNS
 from mmran.metrics import classification
-from mmran.predictions import CLASS_COLUMNS
 from mmran.report.figures import style
 from mmran.report.figures.rows import Row, labels, sentence, source
 

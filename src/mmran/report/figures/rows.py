@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from mmran.evaluation import VARIANTS, read_cases
+from mmran.evaluation.evaluate import VARIANTS, read_cases
 from mmran.report.results import read_summary, refuse_mixing, spec_digest
 
 

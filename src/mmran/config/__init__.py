@@ -1,0 +1,1 @@
+"""Files -> a checked configuration -> specifications; which code decides which result; what would run again."""

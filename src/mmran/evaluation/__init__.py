@@ -1,0 +1,1 @@
+"""Weights -> predictions.h5 -> cases.csv -> summary.json."""

@@ -1,0 +1,1 @@
+"""Many trials on the CPUs and GPUs at hand. The only package that knows Ray."""

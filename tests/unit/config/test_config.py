@@ -1,0 +1,154 @@
+"""Files -> merged, checked configuration -> experiments."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmran.config.experiment import Experiment
+from mmran.config.load import Config, load, overlay
+from mmran.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def paper() -> dict[str, Any]:
+    return load([ROOT / "config.yaml"])
+
+
+def config(paper: dict[str, Any], **changes: Any) -> Config:
+    return Config.checked(overlay(paper, changes))
+
+
+def test_the_paper_is_configured_as_printed(paper: dict[str, Any]) -> None:
+    experiment = config(paper).resolve("mmran")
+    assert experiment.training.epochs == 240
+    assert experiment.training.batch_size == 10
+    assert experiment.training.learning_rate == 0.001
+    assert experiment.seeds == (1029,)
+    assert experiment.input.size == 512
+    assert experiment.network == {"name": "mmran", "width": 1.0, "attention": "mram"}
+
+
+def test_table_1_and_2_are_fifteen_trainings_and_share_the_dynamic_one(paper: dict[str, Any]) -> None:
+    # Table 1: seven fixed weights, freeze, dynamic. Table 2: six more networks; Baseline is dynamic, PKP is mmran.
+    checked = config(paper)
+    names = set(checked.trained_for("table1")) | set(checked.trained_for("table2"))
+    assert len(names) == 15
+    assert checked.experiment_name("baseline") == "dynamic"
+    assert checked.table("table2")["rows"][0]["experiment"] == "dynamic"
+
+
+def test_an_experiment_holds_the_defaults_and_what_its_entry_changes(paper: dict[str, Any]) -> None:
+    checked = config(paper, experiments={"quick": {"training": {"epochs": 3}}})
+    quick, dynamic = checked.resolve("quick"), checked.resolve("dynamic")
+    assert (quick.training.epochs, quick.training.batch_size) == (3, 10)
+    assert quick.loss == dynamic.loss
+
+
+def test_another_network_keeps_the_width_but_not_the_options_of_the_default_one(paper: dict[str, Any]) -> None:
+    checked = config(
+        paper,
+        defaults={"network": {"width": 0.5}},
+        experiments={"own": {"network": {"name": "mmran.networks.mmran:MMRAN"}}},
+    )
+    assert checked.resolve("own").network == {"name": "mmran.networks.mmran:MMRAN", "width": 0.5}
+
+
+def test_a_network_from_outside_is_known_by_the_name_the_configuration_gives_it(paper: dict[str, Any]) -> None:
+    checked = config(
+        paper, networks={"mine": "mmran.networks.mmran:MMRAN"}, experiments={"x": {"network": {"name": "mine"}}}
+    )
+    assert checked.resolve("x").network["name"] == "mmran.networks.mmran:MMRAN"
+
+
+def test_name_and_seeds_are_no_part_of_the_digest(paper: dict[str, Any]) -> None:
+    checked = config(paper, experiments={"a": {"seeds": [1]}, "b": {"seeds": [1, 2]}, "c": {"input": {"size": 256}}})
+    assert checked.resolve("a").digest() == checked.resolve("b").digest() == checked.resolve("dynamic").digest()
+    assert checked.resolve("c").digest() != checked.resolve("a").digest()
+
+
+def test_whole_and_fractional_numbers_of_one_value_are_one_experiment(paper: dict[str, Any]) -> None:
+    whole = config(paper, experiments={"a": {"loss": {"focal_gamma": 2}, "network": {"width": 1}}})
+    fractional = config(paper, experiments={"a": {"loss": {"focal_gamma": 2.0}, "network": {"width": 1.0}}})
+    assert whole.resolve("a").to_json() == fractional.resolve("a").to_json()
+
+
+def test_resources_are_no_part_of_an_experiment(paper: dict[str, Any]) -> None:
+    plain = config(paper).resolve("mmran")
+    other = config(paper, defaults={"resources": {"threads": 7}})
+    assert other.resolve("mmran").to_json() == plain.to_json()
+    assert other.resources("mmran")["threads"] == 7
+
+
+def test_a_specification_reads_back_as_the_experiment_it_was(paper: dict[str, Any], tmp_path: Path) -> None:
+    experiment = config(paper).resolve("fixed-0.2")
+    path = tmp_path / "spec.json"
+    path.write_text(experiment.to_json())
+    assert Experiment.read(path) == experiment
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"reslts": 1}, r"top level: unknown key 'reslts'; did you mean 'results'"),
+        ({"experiments": {"x": {"trainng": {}}}}, r"experiments\.x: unknown key 'trainng'; did you mean 'training'"),
+        (
+            {"experiments": {"x": {"training": {"epohcs": 3}}}},
+            r"x\.training: unknown key 'epohcs'; did you mean 'epochs'",
+        ),
+        ({"experiments": {"x": {"training": {"epochs": 0}}}}, r"x\.training\.epochs: 0 is less than the minimum of 1"),
+        ({"experiments": {"x": {"network": {"atention": "se"}}}}, r"no option 'atention'; did you mean 'attention'"),
+        ({"experiments": {"x": {"network": {"name": "mmrann"}}}}, r"network 'mmrann' is unknown"),
+        ({"experiments": {"x": {"schedule": {"name": "fixed"}}}}, r"schedule fixed needs alpha"),
+        ({"experiments": {"x": {"schedule": {"alpha": 0.5}}}}, r"schedule dynamic has no option 'alpha'"),
+        (
+            {"experiments": {"x": {"schedule": {"name": "fixd"}}}},
+            r"'fixd' is not one of \['fixed', 'freeze', 'dynamic'\]",
+        ),
+        ({"experiments": {"x": "dynamc"}}, r"experiments\.x: no experiment 'dynamc'; did you mean 'dynamic'"),
+        ({"experiments": {"x": "y", "y": "x"}}, r"leads back to"),
+        ({"experiments": {"a/b": {}}}, r"a/b"),
+        (
+            {"experiments": {"x": {"network": {"name": "chen"}, "input": {"size": 48}}}},
+            r"size 48 is not divisible by 32",
+        ),
+        (
+            {"figures": {"figure5": {"rows": [{"label": "x", "experiment": "mran"}]}}},
+            r"figures\.figure5: no experiment",
+        ),
+        ({"evaluate_under": ["papr"]}, r"evaluate_under: no protocol 'papr'; did you mean 'paper'"),
+        (
+            {"tables": {"table1": {"rows": [{"label": "x", "experiment": "mran"}]}}},
+            r"tables\.table1: no experiment 'mran'",
+        ),
+        (
+            {"tables": {"t": {"title": "t", "kind": "metrics", "rows": [{"label": "x", "experiment": "mmran"}]}}},
+            r"names none",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_with_the_key_and_the_known_names(
+    paper: dict[str, Any], changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        config(paper, **changes)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("a: [", "not YAML"), ("- 1", "expected a mapping"), (None, "cannot be read")]
+)
+def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, text: str | None, message: str) -> None:
+    path = tmp_path / "broken.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=f"broken.yaml: .*{message}"):
+        load([path])
+
+
+@pytest.mark.parametrize("name", [path.name for path in (ROOT / "workflow" / "overlays").glob("*.yaml")])
+def test_every_overlay_is_valid(name: str) -> None:
+    checked = Config.read([ROOT / "config.yaml", ROOT / "workflow" / "overlays" / name])
+    assert checked.experiments()
