@@ -20,8 +20,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.weak import WeakIdKeyDictionary
 
+from mmran.config.configuration import Config
 from mmran.config.experiment import Experiment
-from mmran.config.load import Config, load, overlay
+from mmran.config.load import load, overlay
 from mmran.data.batches import Batch
 from mmran.training.device import Compute
 from mmran.training.engine import make_recipe

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import torch
 
+from mmran.config.configuration import Config
 from mmran.config.experiment import Experiment
-from mmran.config.load import Config, load, overlay
+from mmran.config.load import load, overlay
 from mmran.data.augment import Augmentation
 from mmran.data.batches import Batch, ResidentSlices, iterate
 from mmran.training.checkpoint import CheckpointFolder

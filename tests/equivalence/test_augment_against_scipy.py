@@ -6,6 +6,7 @@ import torch
 from scipy import ndimage
 
 from mmran.data.augment import Augmentation, augment, draw_control_points, draw_transforms, sampling_grid
+from mmran.data.augmentation import REFERENCE_SIZE
 
 CPU = torch.device("cpu")
 NO_NOISE = {"probability": 1.0, "noise_sigma": 0.0}
@@ -81,7 +82,7 @@ def half_length(fields: np.ndarray) -> float:
 @pytest.mark.parametrize("sigma", [4.0, 6.0])
 def test_the_spline_field_is_as_strong_and_as_smooth_as_the_filtered_one(sigma):
     augmentation = Augmentation(elastic_sigma=sigma)
-    size = augmentation.reference_size
+    size = REFERENCE_SIZE
     identity = np.tile(np.eye(2, dtype=np.float32), (8, 1, 1))
     control = draw_control_points(np.arange(8), 1029, 0, identity, augmentation)
     spline = sampling_grid(0 * identity, control, size, CPU).numpy().reshape(16, size, size) * (size / 2)

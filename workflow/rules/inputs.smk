@@ -10,7 +10,7 @@ def parts(wildcards):
     """What a table is made of: what its experiments measured, or what their networks are and cost."""
     table = CONFIG.table(wildcards.table)
     stages = [rules.evaluate.output.summary]
-    if table["kind"] == "parameters":
+    if table.kind == "parameters":
         stages = [rules.train.output.runs, rules.predict.output.inference]
     made = expand(
         stages,
@@ -19,7 +19,7 @@ def parts(wildcards):
     )
     return made + expand(
         rules.networks.output,
-        table=[wildcards.table] if table["kind"] == "parameters" else [],
+        table=[wildcards.table] if table.kind == "parameters" else [],
     )
 
 

@@ -99,7 +99,7 @@ rule figure:
     params:
         results=lambda wildcards, input: Path(input.spec).parents[2],
         protocol=CONFIG.protocols[0],
-        title=lambda wildcards: CONFIG.figure(wildcards.figure)["title"],
+        title=lambda wildcards: CONFIG.figure(wildcards.figure).title,
     shell:
         "python -m mmran figure --spec {input.spec:q} --results {params.results:q} --protocol {params.protocol:q}"
         " --store {input.store:q} --output {output.svg:q} > {log:q} 2>&1"
@@ -121,4 +121,4 @@ use rule figure as figure_under with:
     params:
         results=lambda wildcards, input: Path(input.spec).parents[2],
         protocol=lambda wildcards: wildcards.protocol,
-        title=lambda wildcards: CONFIG.figure(wildcards.figure)["title"],
+        title=lambda wildcards: CONFIG.figure(wildcards.figure).title,

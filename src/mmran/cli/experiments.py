@@ -25,7 +25,8 @@ def _why_arguments(parser: ArgumentParser) -> None:
 
 
 def _why(arguments: Namespace) -> None:
-    from mmran.config.load import Config, load
+    from mmran.config.configuration import Config
+    from mmran.config.load import load
     from mmran.config.specs import why
 
     values = load(arguments.config)

@@ -2,10 +2,8 @@
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any
 
 from mmran.cli.verb import Verb
-from mmran.errors import UserError
 
 
 def _figure_arguments(parser: ArgumentParser) -> None:
@@ -21,27 +19,12 @@ def _figure_arguments(parser: ArgumentParser) -> None:
 
 
 def _figure(arguments: Namespace) -> None:
-    from mmran.files import read_json
+    from mmran.config.figures import FigureSpec
     from mmran.report.figures import make_figure
 
-    spec = _checked_spec(arguments.spec, read_json(arguments.spec))
+    spec = FigureSpec.read(arguments.spec)
     for path in make_figure(spec, arguments.results, arguments.protocol, arguments.store, arguments.output):
         print(path)
-
-
-def _checked_spec(path: Path, spec: Any) -> dict[str, Any]:
-    from mmran.evaluation.evaluate import VARIANTS
-    from mmran.report.figures import KINDS
-
-    if not isinstance(spec, dict) or spec.get("kind") not in KINDS:
-        raise UserError(f"{path}: not the specification of a figure, expected a kind among {', '.join(KINDS)}")
-    if not spec.get("rows") or not all({"label", "experiment"} <= set(row) for row in spec["rows"]):
-        raise UserError(f"{path}: rows must be a list of at least one, each with label and experiment")
-    for row in spec["rows"]:
-        if row.get("variant", VARIANTS[0]) not in VARIANTS:
-            known = ", ".join(VARIANTS)
-            raise UserError(f"{path}: row {row['label']!r} wants variant {row['variant']}, expected one of {known}")
-    return {"name": path.stem, "title": path.stem, **spec}
 
 
 VERBS: tuple[Verb, ...] = (

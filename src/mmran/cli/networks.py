@@ -57,15 +57,15 @@ def _experiments(arguments: Namespace) -> list[dict[str, Any]]:
     if arguments.spec:
         experiments = [Experiment.read(path) for path in arguments.spec]
     else:
-        from mmran.config.load import Config
+        from mmran.config.configuration import Config
 
         config = Config.read(arguments.config)
         experiments = [config.resolve(name) for name in config.experiments()]
     return [
         {
             "name": experiment.name,
-            "network": experiment.network["name"],
-            "options": {key: value for key, value in experiment.network.items() if key != "name"},
+            "network": experiment.network.name,
+            "options": experiment.network.arguments,
             "size": experiment.input.size,
         }
         for experiment in experiments

@@ -9,7 +9,7 @@ from mmran.cli.verb import Verb
 from mmran.errors import UserError
 
 if TYPE_CHECKING:
-    from mmran.config.load import Config
+    from mmran.config.configuration import Config
     from mmran.planning.trainings import Training
 
 
@@ -39,7 +39,8 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> None:
-    from mmran.config.load import Config, load
+    from mmran.config.configuration import Config
+    from mmran.config.load import load
     from mmran.planning.totals import totals
 
     _check(arguments)

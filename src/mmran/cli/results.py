@@ -2,7 +2,6 @@
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any
 
 from mmran.cli.verb import Verb
 from mmran.errors import UserError
@@ -46,14 +45,15 @@ def _table_arguments(parser: ArgumentParser) -> None:
 
 
 def _table(arguments: Namespace) -> None:
+    from mmran.config.tables import TableSpec
     from mmran.files import read_json
     from mmran.report.results import read_costs, read_summary, spec_digest
     from mmran.report.tables import metrics_table, parameters_table, write_table
 
-    spec = _checked_spec(arguments.spec, read_json(arguments.spec))
-    experiments = dict.fromkeys(row["experiment"] for row in spec["rows"])
-    if spec["kind"] == "parameters":
-        networks = arguments.networks or arguments.results / "networks" / f"{spec['name']}.json"
+    spec = TableSpec.read(arguments.spec)
+    experiments = dict.fromkeys(row.experiment for row in spec.rows)
+    if spec.kind == "parameters":
+        networks = arguments.networks or arguments.results / "networks" / f"{spec.name}.json"
         costs = {name: read_costs(arguments.results, name, arguments.protocol) for name in experiments}
         table = parameters_table(spec, read_json(networks), costs)
     else:
@@ -61,15 +61,6 @@ def _table(arguments: Namespace) -> None:
         table = metrics_table(spec, summaries, {name: spec_digest(arguments.results, name) for name in experiments})
     for path in write_table(table, arguments.output):
         print(path)
-
-
-def _checked_spec(path: Path, spec: Any) -> dict[str, Any]:
-    kinds = ("metrics", "parameters")
-    if not isinstance(spec, dict) or spec.get("kind") not in kinds:
-        raise UserError(f"{path}: not the specification of a table, expected a kind among {', '.join(kinds)}")
-    if not spec.get("rows") or not all({"label", "experiment"} <= set(row) for row in spec["rows"]):
-        raise UserError(f"{path}: rows must be a list of at least one, each with label and experiment")
-    return {"name": path.stem, **spec}
 
 
 def _show_arguments(parser: ArgumentParser) -> None:

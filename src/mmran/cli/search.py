@@ -16,11 +16,12 @@ def _search_arguments(parser: ArgumentParser) -> None:
 
 
 def _search(arguments: Namespace) -> None:
+    from mmran.config.search import SearchSpec
     from mmran.tune.cluster import Share
     from mmran.tune.runner import Halving, search_with_ray
-    from mmran.tune.search import STATUSES, Search, deliver_search, plan_search
+    from mmran.tune.search import STATUSES, deliver_search, plan_search
 
-    search = Search.read(arguments.spec)
+    search = SearchSpec.read(arguments.spec)
     trials = plan_search(search, arguments.store, arguments.split, arguments.work)
     share = Share(arguments.threads, arguments.gpus, arguments.trials_per_gpu)
     halving = Halving(search.experiment.training.epochs, search.grace_epochs, search.reduction_factor)

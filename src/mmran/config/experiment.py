@@ -5,12 +5,62 @@ read and check a configuration.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mmran.errors import UserError
-from mmran.files import canonical_json, read_json, sha256_text
+from mmran.config.record import read_record
+from mmran.data.augmentation import Augmentation
+from mmran.files import canonical_json, sha256_text
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """Which network is built.
+
+    Attributes:
+        name: a key of `mmran.networks.NETWORKS`, or "package.module:Class".
+        width: factor on every channel count.
+        options: the network's own options, such as `attention`.
+    """
+
+    name: str
+    width: float
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments of the network's constructor."""
+        return {"width": self.width, **self.options}
+
+    def to_values(self) -> dict[str, Any]:
+        """The plain mapping, as in the configuration: options beside name and width."""
+        return {"name": self.name, **self.arguments}
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> "NetworkSpec":
+        """Build from the mapping of `to_values`."""
+        options = dict(values)
+        name, width = options.pop("name"), options.pop("width")
+        return cls(name, float(width), options)
+
+
+@dataclass(frozen=True)
+class ScheduleSpec:
+    """How the weights of the two tasks change over the epochs.
+
+    Attributes:
+        name: a key of `mmran.training.schedules.SCHEDULES`.
+        alpha: weight of the classification loss under the schedule `fixed`, 0..1; None under any other.
+    """
+
+    name: str
+    alpha: float | None = None
+
+    def to_values(self) -> dict[str, Any]:
+        """The plain mapping, as in the configuration: no `alpha` where there is none."""
+        return {"name": self.name} if self.alpha is None else {"name": self.name, "alpha": self.alpha}
 
 
 @dataclass(frozen=True)
@@ -24,21 +74,20 @@ class Input:
 
 @dataclass(frozen=True)
 class Loss:
-    """Reading of Eq. 11 and the constants of Eq. 12."""
+    """Reading of Eq. 11 and the constants of Eq. 12; `focal_alpha` is one weight, or one per class."""
 
     dice: Literal["smoothed", "printed"] = "smoothed"
-    focal_alpha: float = 0.25
+    focal_alpha: float | tuple[float, ...] = 0.25
     focal_gamma: float = 2.0
 
 
 @dataclass(frozen=True)
 class Training:
-    """How the weights are found (section 4.2 of the paper); `config.yaml` explains each value."""
+    """How the weights are found (section 4.2 of the paper); the schema explains each value."""
 
     epochs: int = 240
     batch_size: int = 10
     accumulate: int = 1
-    optimizer: str = "adam"
     learning_rate: float = 1e-3
     selection: str = "best"
     precision: str = "auto"
@@ -52,50 +101,63 @@ class Experiment:
     """A resolved experiment.
 
     Attributes:
-        name: as in the configuration; no part of the digest, so a renamed experiment keeps its trainings.
-        network: `name`, `width` and the network's own options.
-        augmentation: fields of `mmran.data.augment.Augmentation`.
-        schedule: `name` and the schedule's own options.
-        seeds: one trial per seed and fold; no part of the digest, so another seed trains that seed alone.
+        name: as in the configuration; not in the digest, so a renamed experiment keeps its trainings.
+        network: what is built.
+        input: what it sees.
+        augmentation: what is drawn for each slice in each epoch.
+        loss: of both tasks.
+        schedule: of the task weights.
+        training: how the weights are found.
+        seeds: one trial per seed and fold; not in the digest, so a new seed trains that seed alone.
         code: module -> digest of the source that decides the weights (`mmran.config.provenance`).
     """
 
     name: str
-    network: dict[str, Any]
+    network: NetworkSpec
     input: Input
-    augmentation: dict[str, Any]
+    augmentation: Augmentation
     loss: Loss
-    schedule: dict[str, Any]
+    schedule: ScheduleSpec
     training: Training
     seeds: tuple[int, ...]
-    code: dict[str, str] = dataclasses.field(default_factory=dict)
+    code: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def to_values(self) -> dict[str, Any]:
+        """The plain mapping of `spec.json`."""
+        values = dataclasses.asdict(self)
+        return values | {"network": self.network.to_values(), "schedule": self.schedule.to_values()}
 
     def to_json(self) -> str:
         """The text of `spec.json`."""
-        return canonical_json(dataclasses.asdict(self))
+        return canonical_json(self.to_values())
 
     def digest(self) -> str:
         """SHA-256 of what decides the weights: everything but the name and the list of seeds."""
-        values = dataclasses.asdict(self)
+        values = self.to_values()
         del values["name"], values["seeds"]
         return sha256_text(canonical_json(values))
 
     @classmethod
-    def from_values(cls, values: dict[str, Any]) -> "Experiment":
-        """Build from the plain values of `to_json`.
+    def from_values(cls, values: Mapping[str, Any]) -> "Experiment":
+        """Build from the plain mapping of `to_values`.
 
         Raises:
             TypeError, KeyError: a field is missing or unknown.
         """
-        values = dict(values)
-        values["network"] = _floats(values["network"], "width")
-        values["augmentation"] = _floats(values["augmentation"], *values["augmentation"])
-        low, high = values["input"]["percentiles"]
-        values["input"] = Input(**{**values["input"], "percentiles": (float(low), float(high))})
-        values["loss"] = Loss(**_floats(values["loss"], "focal_alpha", "focal_gamma"))
-        values["training"] = Training(**_floats(values["training"], "learning_rate"))
-        values["seeds"] = tuple(values["seeds"])
-        return cls(**values)
+        parts = dict(values)
+        low, high = parts["input"]["percentiles"]
+        return cls(
+            **parts
+            | {
+                "network": NetworkSpec.from_values(parts["network"]),
+                "input": Input(**{**parts["input"], "percentiles": (float(low), float(high))}),
+                "augmentation": Augmentation(**_floats(parts["augmentation"], *parts["augmentation"])),
+                "loss": Loss(**_floats(parts["loss"], "focal_alpha", "focal_gamma")),
+                "schedule": ScheduleSpec(**_floats(parts["schedule"], "alpha")),
+                "training": Training(**_floats(parts["training"], "learning_rate")),
+                "seeds": tuple(parts["seeds"]),
+            }
+        )
 
     @classmethod
     def read(cls, path: Path | str) -> "Experiment":
@@ -104,16 +166,15 @@ class Experiment:
         Raises:
             UserError: the file is absent, not JSON or not a specification.
         """
-        values = read_json(path)
-        try:
-            return cls.from_values(values)
-        except (TypeError, KeyError, AttributeError) as error:
-            raise UserError(
-                f"{path}: not the specification of an experiment ({error}); snakemake writes it anew"
-            ) from error
+        return read_record(path, "the specification of an experiment", cls.from_values)
 
 
-def _floats(values: dict[str, Any], *names: str) -> dict[str, Any]:
-    """The values with the named ones as floats: 1 and 1.0 are one value and must have one digest."""
-    isnt_number = (str, bool, list)
-    return {k: float(v) if k in names and not isinstance(v, isnt_number) else v for k, v in values.items()}
+def _floats(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """The values with the named numbers as floats: 1 and 1.0 are one value and must have one digest."""
+    return {key: _float(value) if key in names else value for key, value in values.items()}
+
+
+def _float(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(map(_float, value))
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -11,12 +11,12 @@ from mmran.files import sha256_text
 
 PACKAGE = "mmran"
 
-# Modules that carry values but compute none, so editing them reruns nothing. The experiment's values
-# stand in its specification; the registry only names networks, each of which is a root of its own.
+# Modules that carry values but compute none, as all of mmran.config does: editing them reruns nothing. The
+# experiment's values are in its specification; the registry only names networks, each of which is a root.
 PLUMBING = frozenset(
     f"{PACKAGE}{name}"
     for name in (
-        *("", ".errors", ".files", ".config", ".config.experiment", ".config.provenance"),
+        *("", ".errors", ".files", ".config"),
         *(".networks", ".data", ".training", ".training.history", ".training.checkpoint", ".metrics", ".evaluation"),
     )
 )
@@ -62,7 +62,7 @@ def code_digests(roots: Iterable[str]) -> dict[str, str]:
     todo = list(roots)
     while todo:
         module = todo.pop()
-        if module in found or module in PLUMBING:
+        if module in found or module in PLUMBING or module.startswith(f"{PACKAGE}.config."):
             continue
         path = _source(module)
         if path is None or path.stat().st_size == 0:

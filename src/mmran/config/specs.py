@@ -12,8 +12,8 @@ what the workflow needs of the configuration inside a job on another machine, it
 from pathlib import Path
 from typing import Any
 
+from mmran.config.configuration import Config
 from mmran.config.experiment import Experiment
-from mmran.config.load import Config
 from mmran.config.provenance import STAGES, stage_code
 from mmran.files import canonical_json, read_json, sha256_file, write_text_if_changed
 
@@ -22,14 +22,14 @@ def texts(config: Config) -> dict[str, str]:
     """Every specification of a configuration: path below `results/specs` -> its text."""
     protocols = {f"protocols/{name}.json": canonical_json(config.protocol(name)) for name in config.protocols}
     experiments = {f"experiments/{name}.json": config.resolve(name).to_json() for name in config.experiments()}
-    tables = {f"tables/{name}.json": canonical_json(config.table(name)) for name in config.values["tables"]}
-    figures = {f"figures/{name}.json": canonical_json(config.figure(name)) for name in config.figures}
+    tables = {f"tables/{name}.json": config.table(name).to_json() for name in config.tables}
+    figures = {f"figures/{name}.json": config.figure(name).to_json() for name in config.figures}
     stages = {f"stages/{name}.json": canonical_json(stage_code(name)) for name in STAGES}
     data = {"source": config.values["source"], **config.values["data"]}
     data.pop("patients_per_class", None)  # a matter of the protocols: the store always holds every slice
     if config.source is not None:
         del data["phantom"]
-    search = {} if config.search is None else {"search.json": canonical_json(config.search)}
+    search = {} if config.search is None else {"search.json": config.search.to_json()}
     return {"data.json": canonical_json(data), **search, **protocols, **experiments, **tables, **figures, **stages}
 
 

@@ -10,7 +10,6 @@ Source: section 4.1 of the paper names the transforms and p = .5; the ranges are
 """
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -21,71 +20,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmran.data import counters
-from mmran.errors import UserError
+from mmran.data.augmentation import Augmentation
 
 # A CPU is fastest with as many slices at a time as its cache holds; a GPU takes the whole batch.
 _CPU_PIXELS: Final = 512 * 512
 # Each slice's noise is a stretch of this many fixed numbers: making them anew costs more than all the rest.
 _NOISE_NUMBERS: Final = 2**22
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """What is drawn for every slice in every epoch; a range of zero, or False, switches a transform off.
-
-    Attributes:
-        probability: chance of each transform, independently of the others.
-        horizontal_flip: whether left and right are swapped.
-        vertical_flip: whether top and bottom are swapped.
-        rotation_degrees: angles are uniform in +- this, about the centre.
-        noise_sigma: standard deviation of the Gaussian noise, as a fraction of the intensity range 0..1.
-        elastic_alpha: scale in pixels of the uniform displacements, before they are smoothed.
-        elastic_sigma: width in pixels of the Gaussian that smooths them.
-        reference_size: the side in pixels at which alpha and sigma are meant; both scale with the image.
-
-    Raises:
-        UserError: a value out of its range.
-    """
-
-    probability: float = 0.5
-    horizontal_flip: bool = True
-    vertical_flip: bool = True
-    rotation_degrees: float = 30.0
-    noise_sigma: float = 0.02
-    elastic_alpha: float = 34.0
-    elastic_sigma: float = 4.0
-    reference_size: int = 512
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.probability <= 1:
-            raise UserError(f"augmentation.probability: {self.probability} is not between 0 and 1")
-        for name in ("rotation_degrees", "noise_sigma", "elastic_alpha"):
-            value = getattr(self, name)
-            if not 0 <= value < math.inf:
-                raise UserError(f"augmentation.{name}: {value} is neither zero (off) nor a positive number")
-        for name in ("elastic_sigma", "reference_size"):
-            value = getattr(self, name)
-            if not 0 < value < math.inf:
-                raise UserError(f"augmentation.{name}: {value} is not a positive number")
-
-    @property
-    def n_intervals(self) -> int:
-        """Spline intervals across the image, whatever its size.
-
-        A cubic B-spline of knot distance h has the variance h^2 / 3; that of the Gaussian is sigma^2.
-        """
-        return max(1, round(self.reference_size / (math.sqrt(3) * self.elastic_sigma)))
-
-    @property
-    def control_amplitude(self) -> float:
-        """Largest displacement of a control point, in half image sides.
-
-        Smoothing white noise multiplies its standard deviation by the filter's L2 norm: for the Gaussian in
-        two dimensions 1 / (2 sqrt(pi) sigma), for the B-spline 151 / 315, the central value of the spline of
-        degree 7. The amplitude makes both fields equally strong.
-        """
-        gaussian = self.elastic_alpha / (2 * math.sqrt(math.pi) * self.elastic_sigma)
-        return gaussian * (315 / 151) * 2 / self.reference_size
 
 
 class Draws(NamedTuple):

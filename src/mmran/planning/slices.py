@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmran.config.load import Config
+from mmran.config.configuration import Config
 from mmran.data.cheng import CLASS_NAMES
 from mmran.errors import UserError
 

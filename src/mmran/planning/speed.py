@@ -70,8 +70,8 @@ def network_cost(name: str, size: int, options: str) -> NetworkCost:
 
 def cost_of(experiment: Experiment) -> NetworkCost:
     """The cost of an experiment's network at the size of its images."""
-    options = {key: value for key, value in experiment.network.items() if key != "name"}
-    return network_cost(experiment.network["name"], experiment.input.size, json.dumps(options, sort_keys=True))
+    network = experiment.network
+    return network_cost(network.name, experiment.input.size, json.dumps(network.arguments, sort_keys=True))
 
 
 def estimated_images_per_s(experiment: Experiment, resources: Mapping[str, Any], tflops: float | None) -> float:
@@ -83,7 +83,7 @@ def estimated_images_per_s(experiment: Experiment, resources: Mapping[str, Any],
         tflops: 10^12 operations per second of a GPU, or of a CPU thread, at full width; None for what is assumed.
     """
     rate = tflops or (GPU_TFLOPS if resources["gpus"] else CPU_TFLOPS)
-    width = float(experiment.network.get("width", 1.0))
+    width = experiment.network.width
     at_once = 1 if resources["gpus"] else resources["threads"]
     cost = cost_of(experiment)
     return rate * 1e12 * width**WIDTH_POWER * at_once / (cost.passes * cost.forward)

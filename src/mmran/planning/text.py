@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from mmran.config.load import Config
+from mmran.config.configuration import Config
 from mmran.planning.slices import count_slices
 from mmran.planning.speed import CPU_TFLOPS, GPU_TFLOPS
 from mmran.planning.trainings import Training

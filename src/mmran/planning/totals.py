@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mmran.config.load import Config
+from mmran.config.configuration import Config
 from mmran.planning.slices import stored_slices
 from mmran.planning.trainings import BYTES, Training
 
@@ -41,8 +41,8 @@ def jobs(config: Config, trainings: Sequence[Training]) -> dict[str, int]:
     found["split"] = sum(not (results / "splits" / f"{name}.csv").is_file() for name in config.protocols)
     found["train"] = sum(not one.delivered for one in trainings)
     found["predict"] = found["evaluate"] = len(undone)
-    for name, table in config.tables.items():
-        if table["kind"] == "parameters":
+    for name in config.tables:
+        if config.table(name).kind == "parameters":
             stale = not untrained.isdisjoint(config.trained_for(name))
             found["networks"] += stale or not (results / "networks" / f"{name}.json").is_file()
     for kind, names, suffix in (("table", config.tables, "csv"), ("figure", config.figures, "svg")):

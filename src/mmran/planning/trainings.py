@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmran.config.configuration import Config
 from mmran.config.experiment import Experiment
-from mmran.config.load import Config
 from mmran.files import read_json
 from mmran.planning.slices import Slices, count_slices
 from mmran.planning.speed import ADVERSARIAL, Record, cost_of, estimated_images_per_s, measured, read_records

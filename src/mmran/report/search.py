@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from mmran.config.experiment import Experiment
 from mmran.errors import UserError
 from mmran.files import read_json
 from mmran.report.figures import style, write_drawing
@@ -38,12 +39,12 @@ class Found:
     trials: pd.DataFrame
     run: Mapping[str, Any]
     best: Mapping[str, Any]
-    spec: Mapping[str, Any]
+    spec: Experiment
 
     @property
     def schedule(self) -> str:
         """What readers call the training."""
-        name = self.spec["schedule"]["name"]
+        name = self.spec.schedule.name
         return {"dynamic": "Dynamic weights", "freeze": "Freeze training"}.get(name, f"Schedule {name}")
 
     @property
@@ -77,7 +78,7 @@ def read_found(search: Path, trained: Path) -> Found:
     history = pd.read_csv(trained / "history.csv")
     history = history[(history["seed"] == run["seed"]) & (history["fold"] == run["fold"])]
     best = history.loc[history["score"].idxmax()].to_dict()
-    return Found(values, pd.read_csv(search / "trials.csv"), run, best, read_json(trained / "spec.json"))
+    return Found(values, pd.read_csv(search / "trials.csv"), run, best, Experiment.read(trained / "spec.json"))
 
 
 def write_report(search: Path, trained: Path, output: Path) -> list[Path]:
@@ -94,13 +95,13 @@ def write_report(search: Path, trained: Path, output: Path) -> list[Path]:
 
 def table(found: Found) -> Table:
     """The training without a search and the best trial of the search: validation metrics, and what each took."""
-    training, best = found.spec["training"], found.search["best"]
+    training, best = found.spec.training, found.search["best"]
     n_trials = sum(found.search["trials"].values())
     dynamic = {
         "row": found.schedule,
         "alpha": None,
-        "learning_rate": training["learning_rate"],
-        "batch_size": training["batch_size"],
+        "learning_rate": training.learning_rate,
+        "batch_size": training.batch_size,
         **{key: found.best[key] for key in _METRICS},
         "trainings": 1,
         "epochs": found.run["epochs"],

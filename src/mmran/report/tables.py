@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmran.config.tables import TableRow, TableSpec
 from mmran.errors import UserError
 from mmran.files import write_text
 from mmran.report.formats import FORMATS, MISSING, Cell, Column, Table
@@ -54,37 +55,36 @@ MISSED_NOTE = "HD95 counts a missed tumor as the diagonal of the image; the next
 
 
 def metrics_table(
-    spec: Mapping[str, Any], summaries: Mapping[str, Mapping[str, Any]], expected_specs: Mapping[str, str]
+    spec: TableSpec, summaries: Mapping[str, Mapping[str, Any]], expected_specs: Mapping[str, str]
 ) -> Table:
     """A table of metrics.
 
     Args:
-        spec: name, title, metrics, rows (label, experiment, optional variant "raw" or "pkp", optional paper's
-            values) and optionally a note.
+        spec: what the table shows.
         summaries: experiment -> its summary.
         expected_specs: experiment -> SHA-256 of its specification as it is now.
 
     Raises:
         UserError: an unknown metric or variant, or summaries that must not stand side by side.
     """
-    metrics = list(spec.get("metrics", ()))
+    metrics = spec.metrics
     unknown = [name for name in metrics if name not in METRICS]
     if unknown or not metrics:
         named = unknown[0] if unknown else "none"
-        raise UserError(f"table {spec['name']}: unknown metric {named}, expected some of {', '.join(METRICS)}")
-    rows = spec["rows"]
-    chosen = {row["experiment"]: summaries[row["experiment"]] for row in rows}
-    refuse_mixing(f"table {spec['name']}", chosen, expected_specs)
-    variants = [_variant(spec["name"], row, chosen[row["experiment"]]) for row in rows]
+        raise UserError(f"table {spec.name}: unknown metric {named}, expected some of {', '.join(METRICS)}")
+    rows = spec.rows
+    chosen = {row.experiment: summaries[row.experiment] for row in rows}
+    refuse_mixing(f"table {spec.name}", chosen, expected_specs)
+    variants = [_variant(spec.name, row, chosen[row.experiment]) for row in rows]
     ours: dict[str, list[Cell]] = {}
     for name in metrics:
         ours[name] = _metric_cells(name, [_scaled(name, variant.get(name)) for variant in variants])
         if name == "hd95_mm":
             ours["n_missed"] = [_number(variant.get("n_missed"), "g") for variant in variants]
-    paper = {f"paper_{name}": _metric_cells(name, [row.get("paper", {}).get(name) for row in rows]) for name in metrics}
+    paper = {f"paper_{name}": _metric_cells(name, [row.paper.get(name) for row in rows]) for name in metrics}
     columns = {
-        "row": [Cell(row["label"]) for row in rows],
-        "n": [Cell(str(chosen[row["experiment"]]["n"])) for row in rows],
+        "row": [Cell(row.label) for row in rows],
+        "n": [Cell(str(chosen[row.experiment]["n"])) for row in rows],
         **ours,
         **paper,
     }
@@ -92,14 +92,14 @@ def metrics_table(
 
 
 def parameters_table(
-    spec: Mapping[str, Any],
+    spec: TableSpec,
     networks: Sequence[Mapping[str, Any]],
     measured: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Table:
     """A table of the networks' sizes, in millions of trainable parameters, and of what they cost where they ran.
 
     Args:
-        spec: name, title, rows (label, experiment, optional paper's `params_m`) and optionally a note.
+        spec: what the table shows; the paper's values are `params_m`.
         networks: what `mmran networks --json` writes: name, parameters, and where known
             parameters_full_width, multiply_accumulates, width and size.
         measured: experiment -> `read_costs` of it; None leaves the measured columns out.
@@ -108,12 +108,12 @@ def parameters_table(
         UserError: a row's experiment is not among the networks.
     """
     by_name = {network["name"]: network for network in networks}
-    for row in spec["rows"]:
-        if row["experiment"] not in by_name:
+    for row in spec.rows:
+        if row.experiment not in by_name:
             known = ", ".join(by_name) or "none"
-            raise UserError(f"table {spec['name']}: no network of {row['experiment']} in the list: {known}")
-    chosen = [by_name[row["experiment"]] for row in spec["rows"]]
-    cells = [_parameter_cells(row, network) for row, network in zip(spec["rows"], chosen, strict=True)]
+            raise UserError(f"table {spec.name}: no network of {row.experiment} in the list: {known}")
+    chosen = [by_name[row.experiment] for row in spec.rows]
+    cells = [_parameter_cells(row, network) for row, network in zip(spec.rows, chosen, strict=True)]
     notes = _notes(spec, {})
     costs = dict.fromkeys(
         f"width {network['width']:g} at {network['size']} x {network['size']} pixels"
@@ -123,8 +123,9 @@ def parameters_table(
     if costs:
         notes.append(f"Parameters at full width; multiply-accumulates of {', '.join(costs)}.")
     if measured:
-        for row, found in zip(cells, (measured[row["experiment"]] for row in spec["rows"]), strict=True):
-            row |= {key: _number(found[key], ".1f" if "per_s" in key else ".0f") for key in MEASURED}
+        for row_cells, row in zip(cells, spec.rows, strict=True):
+            found = measured[row.experiment]
+            row_cells |= {key: _number(found[key], ".1f" if "per_s" in key else ".0f") for key in MEASURED}
         machines = "; ".join(dict.fromkeys(found["machine"] for found in measured.values()))
         notes.append(
             f"Speed and peak memory as trained and predicted, at that width and size, on {machines}. {MEMORY_NOTE}"
@@ -132,13 +133,13 @@ def parameters_table(
     return _table(spec, {key: [row[key] for row in cells] for key in cells[0]}, notes)
 
 
-def _parameter_cells(row: Mapping[str, Any], network: Mapping[str, Any]) -> dict[str, Cell]:
+def _parameter_cells(row: TableRow, network: Mapping[str, Any]) -> dict[str, Cell]:
     # The paper's counts are of whole networks: a narrowed one is compared at full width.
     millions = network.get("parameters_full_width", network["parameters"]) / 1e6
-    paper = row.get("paper", {}).get("params_m")
+    paper = row.paper.get("params_m")
     macs = network.get("multiply_accumulates")
     return {
-        "row": Cell(row["label"]),
+        "row": Cell(row.label),
         "params_m": _number(millions, ".2f"),
         "paper_params_m": _number(paper, ".2f"),
         "difference_percent": _number(paper and 100 * (millions - paper) / paper, "+.2f"),
@@ -159,11 +160,11 @@ def write_table(table: Table, output: Path) -> list[Path]:
     return paths
 
 
-def _variant(table: str, row: Mapping[str, Any], summary: Mapping[str, Any]) -> Mapping[str, Any]:
-    variant = row.get("variant", "raw")
+def _variant(table: str, row: TableRow, summary: Mapping[str, Any]) -> Mapping[str, Any]:
+    variant = row.variant
     if variant not in summary["variants"]:
         known = ", ".join(summary["variants"])
-        raise UserError(f"table {table}: row {row['label']!r} wants variant {variant}, expected {known}")
+        raise UserError(f"table {table}: row {row.label!r} wants variant {variant}, expected {known}")
     return summary["variants"][variant]
 
 
@@ -185,8 +186,8 @@ def _number(value: float | None, form: str) -> Cell:
     return Cell(MISSING if value is None else format(value, form))
 
 
-def _notes(spec: Mapping[str, Any], summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    notes = [spec["note"]] if spec.get("note") else []
+def _notes(spec: TableSpec, summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    notes = [spec.note] if spec.note else []
     for summary in list(summaries.values())[:1]:
         digests = summary["digests"]
         notes.append(
@@ -214,7 +215,7 @@ TITLES = {
 }
 
 
-def _table(spec: Mapping[str, Any], columns: Mapping[str, Sequence[Cell]], notes: Sequence[str]) -> Table:
+def _table(spec: TableSpec, columns: Mapping[str, Sequence[Cell]], notes: Sequence[str]) -> Table:
     titled = tuple(Column(key, TITLES.get(key, "paper")) for key in columns)
     rows = tuple(zip(*columns.values(), strict=True))
-    return Table(spec["name"], spec.get("title", ""), titled, rows, tuple(notes))
+    return Table(spec.name, spec.title, titled, rows, tuple(notes))

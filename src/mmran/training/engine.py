@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from mmran.config.experiment import Experiment
 from mmran.data import counters
-from mmran.data.augment import Augmentation
 from mmran.data.batches import ResidentSlices, iterate
 from mmran.errors import UserError
 from mmran.networks import build
@@ -52,8 +51,7 @@ class State:
 
 def make_recipe(experiment: Experiment, compute: Compute) -> Recipe:
     """Build the network of an experiment on its device, and the recipe that trains it."""
-    options = {key: value for key, value in experiment.network.items() if key != "name"}
-    network = build(experiment.network["name"], **options).to(compute.device)
+    network = build(experiment.network.name, **experiment.network.arguments).to(compute.device)
     if experiment.training.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's own stubs
     module, _, name = network.recipe.partition(":")
@@ -142,7 +140,7 @@ def _epoch(
         batch_size=experiment.training.batch_size,
         seed=seed,
         epoch=number,
-        augmentation=Augmentation(**experiment.augmentation),
+        augmentation=experiment.augmentation,
         shuffle=True,
     )
     for step, batch in enumerate(batches):

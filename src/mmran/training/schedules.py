@@ -5,8 +5,9 @@ Every schedule is called as schedule(epoch, n_epochs, **options) with epoch = 0 
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from mmran.config.experiment import ScheduleSpec
 from mmran.errors import UserError
 
 
@@ -40,26 +41,22 @@ def fixed(epoch: int, n_epochs: int, *, alpha: float) -> TaskWeights:
     return TaskWeights(1 - alpha, alpha)
 
 
-def freeze(epoch: int, n_epochs: int, *, tasks: int = 2) -> TaskWeights:
+def freeze(epoch: int, n_epochs: int) -> TaskWeights:
     """Segmentation alone, then classification alone, then both at one half: a third of the epochs each.
 
     Where 3 does not divide the epochs, the earlier phases are the longer ones.
 
-    Source: Eq. 14, N = E / (c + 1); section 3.4, 2). Which task goes first: the end of section 3.4.
+    Source: Eq. 14, N = E / (c + 1) with c = 2 tasks; section 3.4, 2). Which task goes first: the end of section 3.4.
 
     Args:
         epoch: 0 .. n_epochs - 1.
         n_epochs: E.
-        tasks: c, the number of tasks of the network.
 
     Raises:
-        UserError: tasks is not 2, the only number there are weights for.
         ValueError: epoch is outside the training.
     """
     _check_epoch(epoch, n_epochs)
-    if tasks != 2:
-        raise UserError(f"schedule freeze, option tasks: {tasks} is not 2, segmentation and classification")
-    phase = epoch * (tasks + 1) // n_epochs
+    phase = epoch * 3 // n_epochs
     return (TaskWeights(1.0, 0.0), TaskWeights(0.0, 1.0), TaskWeights(0.5, 0.5))[phase]
 
 
@@ -88,11 +85,11 @@ def _check_epoch(epoch: int, n_epochs: int) -> None:
 SCHEDULES: Mapping[str, Schedule] = MappingProxyType({"fixed": fixed, "freeze": freeze, "dynamic": dynamic})
 
 
-def task_weights(schedule: Mapping[str, Any], epoch: int, n_epochs: int) -> TaskWeights:
+def task_weights(schedule: ScheduleSpec, epoch: int, n_epochs: int) -> TaskWeights:
     """The weights of one epoch under an experiment's schedule.
 
     Args:
-        schedule: `name`, a key of `SCHEDULES`, and the schedule's own options.
+        schedule: of the experiment.
         epoch: 0 .. n_epochs - 1.
         n_epochs: epochs in all.
 
@@ -100,8 +97,7 @@ def task_weights(schedule: Mapping[str, Any], epoch: int, n_epochs: int) -> Task
         UserError: no such schedule, or an option out of its range.
         ValueError: epoch is outside the training.
     """
-    name = schedule["name"]
-    if name not in SCHEDULES:
-        raise UserError(f"schedule {name!r} is unknown; choose one of {', '.join(SCHEDULES)}")
-    options = {key: value for key, value in schedule.items() if key != "name"}
-    return SCHEDULES[name](epoch, n_epochs, **options)
+    if schedule.name not in SCHEDULES:
+        raise UserError(f"schedule {schedule.name!r} is unknown; choose one of {', '.join(SCHEDULES)}")
+    options = {} if schedule.alpha is None else {"alpha": schedule.alpha}
+    return SCHEDULES[schedule.name](epoch, n_epochs, **options)

@@ -7,14 +7,14 @@ numbers of epochs.
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from scipy.stats import qmc
 
-from mmran.config.experiment import Experiment
+from mmran.config.experiment import Experiment, ScheduleSpec
+from mmran.config.search import SearchSpec
 from mmran.errors import UserError
 from mmran.files import atomic_path, read_json, write_json
 from mmran.training.checkpoint import CheckpointFolder
@@ -27,57 +27,25 @@ DIMENSIONS = ("alpha", "learning_rate", "batch_size")
 STATUSES = COMPLETE, STOPPED, FAILED = "complete", "stopped early", "failed"
 
 
-@dataclass(frozen=True)
-class Search:
-    """What is searched, as `specs/search.json` says it.
+def proposals(search: SearchSpec) -> list[Experiment]:
+    """One experiment per trial; a longer search begins with the trials of a shorter one.
 
-    Attributes:
-        experiment: whose network, data and training are taken, and whose schedule is the one that saves the search.
-        trials: how many are drawn.
-        seed: of the draws.
-        space: dimension -> a list to choose from, or {low, high, log}.
-        grace_epochs, reduction_factor: of the early stopping (`mmran.tune.runner.Halving`).
+    The draws are a scrambled Halton sequence: a few of them cover a range better than independent ones.
+
+    Source: Bergstra and Bengio 2012; Halton 1960.
     """
+    lots = qmc.Halton(len(DIMENSIONS), rng=search.seed).random(search.trials)
+    return [_proposal(search, i, dict(zip(DIMENSIONS, lot.tolist(), strict=True))) for i, lot in enumerate(lots)]
 
-    experiment: Experiment
-    trials: int
-    seed: int
-    space: Mapping[str, Any]
-    grace_epochs: int
-    reduction_factor: int
 
-    @classmethod
-    def read(cls, path: Path | str) -> "Search":
-        """Read a specification.
-
-        Raises:
-            UserError: the file is absent or not the specification of a search.
-        """
-        values = read_json(path)
-        try:
-            experiment = Experiment.from_values(values.pop("experiment"))
-            return cls(experiment=experiment, **values)
-        except (TypeError, KeyError, AttributeError) as error:
-            raise UserError(f"{path}: not the specification of a search ({error}); snakemake writes it anew") from error
-
-    def proposals(self) -> list[Experiment]:
-        """One experiment per trial. The first so many of a longer search are those of a shorter one.
-
-        The lots are a scrambled Halton sequence: few of them cover a range better than independent ones.
-
-        Source: Bergstra and Bengio 2012; Halton 1960.
-        """
-        lots = qmc.Halton(len(DIMENSIONS), rng=self.seed).random(self.trials)
-        return [self._proposal(i, dict(zip(DIMENSIONS, lot.tolist(), strict=True))) for i, lot in enumerate(lots)]
-
-    def _proposal(self, index: int, lot: Mapping[str, float]) -> Experiment:
-        drawn = {name: _draw(choices, lot[name]) for name, choices in self.space.items()}
-        return dataclasses.replace(
-            self.experiment,
-            name=f"search-{index:03d}",
-            schedule={"name": "fixed", "alpha": drawn.pop("alpha")},
-            training=dataclasses.replace(self.experiment.training, **drawn),
-        )
+def _proposal(search: SearchSpec, index: int, lot: Mapping[str, float]) -> Experiment:
+    drawn = {name: _draw(choices, lot[name]) for name, choices in search.space.items()}
+    return dataclasses.replace(
+        search.experiment,
+        name=f"search-{index:03d}",
+        schedule=ScheduleSpec("fixed", float(drawn.pop("alpha"))),
+        training=dataclasses.replace(search.experiment.training, **drawn),
+    )
 
 
 def _draw(choices: Any, u: float) -> Any:
@@ -89,7 +57,7 @@ def _draw(choices: Any, u: float) -> Any:
     return float(f"{value:.3g}")
 
 
-def plan_search(search: Search, store: Path, split: Path, work: Path) -> list[Trial]:
+def plan_search(search: SearchSpec, store: Path, split: Path, work: Path) -> list[Trial]:
     """The trials of a search: on the first fold of the split, under the experiment's first seed.
 
     Raises:
@@ -97,18 +65,18 @@ def plan_search(search: Search, store: Path, split: Path, work: Path) -> list[Tr
     """
     from mmran.networks import network_class
 
-    tasks = network_class(search.experiment.network["name"]).tasks
+    tasks = network_class(search.experiment.network.name).tasks
     if len(tasks) < 2:
         raise UserError(
             f"config: search.experiment: {search.experiment.name} is for {tasks[0]} alone; a weight of two tasks needs "
             "an experiment with both, dynamic say"
         )
     first = plan_trials(search.experiment, store, split, work)[0]
-    return [dataclasses.replace(first, experiment=proposal) for proposal in search.proposals()]
+    return [dataclasses.replace(first, experiment=proposal) for proposal in proposals(search)]
 
 
 def deliver_search(
-    search: Search, trials: list[Trial], failures: Mapping[int, str], trials_per_gpu: int, output: Path
+    search: SearchSpec, trials: list[Trial], failures: Mapping[int, str], trials_per_gpu: int, output: Path
 ) -> dict[str, Any]:
     """Write trials.csv, one line per trial, and search.json, the best of them and what all took.
 
@@ -160,7 +128,7 @@ def _outcome(trial: Trial, failed: bool) -> dict[str, Any]:
     return {
         "trial": experiment.name,
         "status": status,
-        "alpha": experiment.schedule["alpha"],
+        "alpha": experiment.schedule.alpha,
         "learning_rate": experiment.training.learning_rate,
         "batch_size": experiment.training.batch_size,
         "epochs": len(history),

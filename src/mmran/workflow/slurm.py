@@ -10,8 +10,8 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mmran.config.load import Config, known_names
-from mmran.errors import UserError
+from mmran.config.configuration import Config
+from mmran.errors import UserError, known_names
 
 # One line per node and partition; the asterisk after a partition's name marks the default.
 _SINFO = ("sinfo", "--noheader", "--Node", "--format=%P|%l|%c|%m|%G")

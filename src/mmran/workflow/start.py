@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from mmran.config.load import Config
+from mmran.config.configuration import Config
 from mmran.config.specs import write_specs
 from mmran.files import canonical_json, read_json, sha256_text, write_text_if_changed
 

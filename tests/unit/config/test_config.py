@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from mmran.config.experiment import Experiment
-from mmran.config.load import Config, load, overlay
+from mmran.config.configuration import Config
+from mmran.config.experiment import Experiment, NetworkSpec
+from mmran.config.load import load, overlay
 from mmran.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -28,7 +29,7 @@ def test_the_paper_is_configured_as_printed(paper: dict[str, Any]) -> None:
     assert experiment.training.learning_rate == 0.001
     assert experiment.seeds == (1029,)
     assert experiment.input.size == 512
-    assert experiment.network == {"name": "mmran", "width": 1.0, "attention": "mram"}
+    assert experiment.network == NetworkSpec("mmran", 1.0, {"attention": "mram"})
 
 
 def test_table_1_and_2_are_fifteen_trainings_and_share_the_dynamic_one(paper: dict[str, Any]) -> None:
@@ -37,7 +38,7 @@ def test_table_1_and_2_are_fifteen_trainings_and_share_the_dynamic_one(paper: di
     names = set(checked.trained_for("table1")) | set(checked.trained_for("table2"))
     assert len(names) == 15
     assert checked.experiment_name("baseline") == "dynamic"
-    assert checked.table("table2")["rows"][0]["experiment"] == "dynamic"
+    assert checked.table("table2").rows[0].experiment == "dynamic"
 
 
 def test_an_experiment_holds_the_defaults_and_what_its_entry_changes(paper: dict[str, Any]) -> None:
@@ -53,14 +54,14 @@ def test_another_network_keeps_the_width_but_not_the_options_of_the_default_one(
         defaults={"network": {"width": 0.5}},
         experiments={"own": {"network": {"name": "mmran.networks.mmran:MMRAN"}}},
     )
-    assert checked.resolve("own").network == {"name": "mmran.networks.mmran:MMRAN", "width": 0.5}
+    assert checked.resolve("own").network == NetworkSpec("mmran.networks.mmran:MMRAN", 0.5)
 
 
 def test_a_network_from_outside_is_known_by_the_name_the_configuration_gives_it(paper: dict[str, Any]) -> None:
     checked = config(
         paper, networks={"mine": "mmran.networks.mmran:MMRAN"}, experiments={"x": {"network": {"name": "mine"}}}
     )
-    assert checked.resolve("x").network["name"] == "mmran.networks.mmran:MMRAN"
+    assert checked.resolve("x").network.name == "mmran.networks.mmran:MMRAN"
 
 
 def test_name_and_seeds_are_no_part_of_the_digest(paper: dict[str, Any]) -> None:

@@ -81,7 +81,7 @@ def test_training_depends_on_loop_network_losses_and_augmentation_but_not_on_oth
     } <= modules
     assert {"mmran.networks.attention", "mmran.data.augment", "mmran.training.schedules"} <= modules
     assert not modules & {"mmran.report.tables", "mmran.evaluation.evaluate", "mmran.tune.runner", "mmran.networks"}
-    assert not modules & {"mmran.training.history", "mmran.cli", "mmran.config.load"}
+    assert not modules & {"mmran.training.history", "mmran.cli", "mmran.config.configuration"}
 
 
 def test_no_stage_is_without_code() -> None:

@@ -182,7 +182,6 @@ def test_no_operation_waits_for_the_device():
         ("noise_sigma", math.inf),
         ("elastic_alpha", -1),
         ("elastic_sigma", 0),
-        ("reference_size", 0),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(field, value):

@@ -11,8 +11,9 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmran.config.experiment import Experiment
-from mmran.config.load import Config, load, overlay
+from mmran.config.configuration import Config
+from mmran.config.experiment import Experiment, ScheduleSpec
+from mmran.config.load import load, overlay
 from mmran.data.batches import Batch
 from mmran.errors import UserError
 from mmran.files import write_json, write_text
@@ -130,7 +131,7 @@ def test_a_network_from_outside_the_package_is_estimated(tmp_path: Path, monkeyp
 
 def test_a_recorded_training_of_the_same_network_and_size_is_a_measurement(tmp_path: Path) -> None:
     found = config(tmp_path / "results")
-    other = dataclasses.replace(found.resolve("mmran"), name="pilot", schedule={"name": "fixed", "alpha": 0.3})
+    other = dataclasses.replace(found.resolve("mmran"), name="pilot", schedule=ScheduleSpec("fixed", 0.3))
     training = only(found, record(tmp_path / "pilot", other))
     assert training.hours == pytest.approx(240 * (2451 + 306 / 3) / 500 / 3600)
     assert (training.basis, training.where, training.peak_memory_mb) == ("measured", "a GPU", 1234.0)
@@ -158,7 +159,7 @@ def test_other_work_is_no_measurement_of_this(tmp_path: Path, difference: str) -
     found = config(tmp_path / "results")
     other = found.resolve("mmran")
     changed: dict[str, Any] = {
-        "width": {"network": other.network | {"width": 0.5}},
+        "width": {"network": dataclasses.replace(other.network, width=0.5)},
         "size": {"input": dataclasses.replace(other.input, size=128)},
         "batch": {"training": dataclasses.replace(other.training, batch_size=4)},
         "device": {},

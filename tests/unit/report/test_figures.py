@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from mmran.cli.figures import VERBS
+from mmran.config.figures import FigureSpec
 from mmran.data.store import SliceStore
 from mmran.errors import UserError
 from mmran.evaluation.evaluate import COLUMNS, evaluate
@@ -76,7 +77,7 @@ ROWS = (
 
 def draw(results: Path, output: Path, kind: str, rows=ROWS, **more) -> str:
     """Draw a figure and return its caption."""
-    spec = {"name": "figure", "title": "A title", "kind": kind, "rows": list(rows)} | more
+    spec = FigureSpec.from_values({"name": "figure", "title": "A title", "kind": kind, "rows": list(rows)} | more)
     paths = make_figure(spec, results, "paper", results / "data" / "slices.h5", output / "figure.svg")
     assert [path.name for path in paths] == ["figure.svg", "figure.png", "figure.txt"]
     return paths[-1].read_text()
@@ -126,7 +127,7 @@ def test_the_two_slices_that_gain_most_are_shown_best_first_and_never_a_loss():
 
 
 def test_the_caption_of_hole_filling_has_the_gain_in_points_and_the_papers(results, tmp_path):
-    caption = draw(results, tmp_path, "hole-filling", ROWS[2:], paper={"gain": [1.83, 5.14]})
+    caption = draw(results, tmp_path, "hole-filling", ROWS[2:], paper_gain=[1.83, 5.14])
     with SliceStore(results / "data" / "slices.h5") as store:
         areas = store.index.set_index("slice")["tumor_px"]
     best = areas.sort_values().index[-3]  # of three masks that each lack one pixel, the smallest gains most
@@ -369,10 +370,13 @@ def test_the_verb_draws_and_prints_what_it_wrote(results, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ({"kind": "pie", "rows": ROWS}, "expected a kind among hole-filling, outlines, confusion, roc"),
-        ({"kind": "roc", "rows": []}, "rows must be a list of at least one"),
-        ({"kind": "roc", "rows": [{"label": "Net"}]}, "each with label and experiment"),
-        ({"kind": "outlines", "rows": [ROWS[0] | {"variant": "best"}]}, "wants variant best, expected one of raw, pkp"),
+        ({"kind": "pie", "rows": ROWS}, "expected one of hole-filling, outlines, confusion, roc"),
+        ({"kind": "roc", "rows": []}, "rows: expected at least one"),
+        ({"kind": "roc", "rows": [{"label": "Net"}]}, "'experiment'"),
+        (
+            {"kind": "outlines", "rows": [ROWS[0] | {"variant": "best"}]},
+            "'best' is unknown, expected one of raw, pkp",
+        ),
         ({"kind": "outlines", "rows": ROWS}, "add --store"),
         ({"kind": "roc", "rows": [{"label": "No", "experiment": "absent"}]}, "evaluate absent under protocol paper"),
     ],

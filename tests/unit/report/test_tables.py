@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 import pytest
 
 from mmran.cli.results import VERBS
+from mmran.config.tables import TableSpec
 from mmran.errors import UserError
 from mmran.files import canonical_json, sha256_file, sha256_text, write_json, write_text
 from mmran.report.formats import to_csv, to_html, to_markdown, to_tex
@@ -29,8 +30,9 @@ def summary(experiment: str, **changes) -> dict:
     }
 
 
-def spec(*rows: dict, metrics: tuple[str, ...] = ("dice", "acc"), **more) -> dict:
-    return {"name": "table1", "title": "Training methods", "kind": "metrics", "metrics": metrics, "rows": rows} | more
+def spec(*rows: dict, metrics: tuple[str, ...] = ("dice", "acc"), **more) -> TableSpec:
+    values = {"name": "table1", "title": "Training methods", "kind": "metrics", "metrics": metrics, "rows": rows}
+    return TableSpec.from_values(values | more)
 
 
 ROWS = (
@@ -204,7 +206,7 @@ def results(tmp_path):
     write_text(evaluated / "cases.csv", "experiment,dice\ndynamic,0.5\n")
     digests = {"spec": sha256_text(text), "cases": sha256_file(evaluated / "cases.csv")}
     write_json(evaluated / "summary.json", summary("dynamic", raw={"dice": 0.5, "acc": 0.25}, **digests))
-    write_json(folder / "specs/tables/table1.json", spec(ROWS[1]))
+    write_text(folder / "specs/tables/table1.json", spec(ROWS[1]).to_json())
     return folder
 
 
@@ -277,7 +279,7 @@ def test_the_verb_makes_a_table_of_parameters_from_the_list_of_networks(tmp_path
 
 def test_the_verb_names_a_file_that_is_no_table(tmp_path):
     write_json(tmp_path / "odd.json", {"kind": "pie", "rows": []})
-    with pytest.raises(UserError, match="expected a kind among metrics, parameters"):
+    with pytest.raises(UserError, match="kind: 'pie' is unknown, expected one of metrics, parameters"):
         mmran_table(
             "--spec",
             tmp_path / "odd.json",

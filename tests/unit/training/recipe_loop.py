@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from mmran.config.experiment import Experiment, Input, Loss, Training
+from mmran.config.experiment import Experiment, Input, Loss, NetworkSpec, ScheduleSpec, Training
+from mmran.data.augmentation import Augmentation
 from mmran.data.batches import Batch
 from mmran.networks import network_class
 from mmran.training.recipe import Recipe
@@ -16,11 +17,11 @@ from mmran.training.recipe import Recipe
 def experiment(network: str, width: float = 1 / 32, **training: Any) -> Experiment:
     return Experiment(
         name="tiny",
-        network={"name": network, "width": width},
+        network=NetworkSpec(network, width),
         input=Input(),
-        augmentation={},
+        augmentation=Augmentation(),
         loss=Loss(),
-        schedule={"name": "dynamic"},
+        schedule=ScheduleSpec("dynamic"),
         training=Training(**training),
         seeds=(0,),
     )
@@ -42,7 +43,7 @@ def disc_batches(n_batches: int = 1, batch_size: int = 2, size: int = 32) -> lis
 
 def make(settings: Experiment, recipe_class: type[Recipe], seed: int = 0) -> Recipe:
     torch.manual_seed(seed)
-    network = network_class(settings.network["name"])(width=settings.network["width"])
+    network = network_class(settings.network.name)(width=settings.network.width)
     return recipe_class(network, settings, contextlib.nullcontext)
 
 

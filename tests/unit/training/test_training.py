@@ -205,7 +205,7 @@ def test_alpha_follows_the_schedule_in_the_history(tiny: Path, tmp_path: Path) -
 
 def test_while_a_task_rests_its_head_does_not_move(tiny: Path, tmp_path: Path) -> None:
     # Freeze training over 3 epochs: segmentation, classification, both. The mask head rests in the second.
-    found = only_trial(tiny, tmp_path, schedule={"name": "freeze", "tasks": 2}, training={"epochs": 3})
+    found = only_trial(tiny, tmp_path, schedule={"name": "freeze"}, training={"epochs": 3})
     heads = []
 
     def note(row: dict[str, Any]) -> None:

@@ -9,11 +9,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from mmran.config.load import Config, load, overlay
+from mmran.config.configuration import Config
+from mmran.config.experiment import ScheduleSpec
+from mmran.config.load import load, overlay
+from mmran.config.search import SearchSpec
 from mmran.errors import UserError
-from mmran.files import canonical_json, write_json
+from mmran.files import write_json
 from mmran.report.search import read_found, table, write_report
-from mmran.tune.search import Search, plan_search
+from mmran.tune.search import plan_search, proposals
 from tests.unit.training.test_training import experiment
 from tests.workflow.conftest import ROOT
 
@@ -24,15 +27,15 @@ SPACE = {
 }
 
 
-def search(trials: int = 8, space: dict[str, Any] | None = None, **changes: Any) -> Search:
-    return Search(experiment(**changes), trials, 3, SPACE if space is None else space, 2, 2)
+def search(trials: int = 8, space: dict[str, Any] | None = None, **changes: Any) -> SearchSpec:
+    return SearchSpec(experiment(**changes), trials, 3, SPACE if space is None else space, 2, 2)
 
 
 def test_draws_lie_in_the_space_and_spread_over_it() -> None:
-    drawn = search(64).proposals()
-    alphas = [e.schedule["alpha"] for e in drawn]
+    drawn = proposals(search(64))
+    alphas = [e.schedule.alpha for e in drawn]
     rates = [e.training.learning_rate for e in drawn]
-    assert {e.schedule["name"] for e in drawn} == {"fixed"}
+    assert {e.schedule.name for e in drawn} == {"fixed"}
     assert min(alphas) >= 0.2
     assert max(alphas) <= 0.8
     # A quarter of 64 in each quarter of the range, give or take what a Halton sequence may.
@@ -43,12 +46,12 @@ def test_draws_lie_in_the_space_and_spread_over_it() -> None:
 
 
 def test_a_longer_search_begins_with_the_trials_of_a_shorter_one() -> None:
-    assert search(12).proposals()[:8] == search(8).proposals()
+    assert proposals(search(12))[:8] == proposals(search(8))
 
 
 def test_what_is_not_searched_stays_as_configured() -> None:
-    (proposal,) = search(1, {"alpha": [0.5]}, training={"learning_rate": 0.002}).proposals()
-    assert proposal.schedule == {"name": "fixed", "alpha": 0.5}
+    (proposal,) = proposals(search(1, {"alpha": [0.5]}, training={"learning_rate": 0.002}))
+    assert proposal.schedule == ScheduleSpec("fixed", 0.5)
     assert (proposal.training.learning_rate, proposal.training.batch_size) == (0.002, 10)
 
 
@@ -77,8 +80,8 @@ def test_a_mistake_in_the_configuration_is_one_line(changes: dict[str, Any], mes
 
 def test_a_specification_reads_back_and_knows_no_resources(tmp_path: Path) -> None:
     config = Config.checked(overlay(load([ROOT / "config.yaml"]), {"search": {"resources": {"gpus": 4}}}))
-    (tmp_path / "search.json").write_text(canonical_json(config.search))
-    read = Search.read(tmp_path / "search.json")
+    (tmp_path / "search.json").write_text(config.search.to_json())
+    read = SearchSpec.read(tmp_path / "search.json")
     assert read.experiment == config.resolve("dynamic")
     assert read.trials == 30
     assert "gpus" not in (tmp_path / "search.json").read_text()
@@ -88,7 +91,7 @@ def test_a_specification_reads_back_and_knows_no_resources(tmp_path: Path) -> No
 def test_another_file_is_no_search(tmp_path: Path) -> None:
     write_json(tmp_path / "spec.json", {"experiment": {"name": "x"}})
     with pytest.raises(UserError, match="not the specification of a search"):
-        Search.read(tmp_path / "spec.json")
+        SearchSpec.read(tmp_path / "spec.json")
 
 
 MACHINE = {"device": "cpu", "device_name": "a processor", "precision": "float32", "threads": 2}

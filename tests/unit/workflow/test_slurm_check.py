@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from mmran.config.load import Config, load, overlay
+from mmran.config.configuration import Config
+from mmran.config.load import load, overlay
 from mmran.errors import UserError
 from mmran.workflow import slurm
 

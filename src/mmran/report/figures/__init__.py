@@ -4,7 +4,6 @@ Drawn from cases.csv, predictions.h5, summary.json and the slice store alone. A 
 to draw says so on its canvas.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imsave
 
+from mmran.config.figures import FigureSpec
 from mmran.data.store import SliceStore
 from mmran.errors import UserError
 from mmran.files import atomic_path, write_text
@@ -25,17 +25,13 @@ CHARTS = {"confusion": confusion.draw, "roc": roc.draw}
 KINDS = (*PICTURES, *CHARTS)
 
 
-def make_figure(
-    spec: Mapping[str, Any], results: Path, protocol: str, store_path: Path | None, output: Path
-) -> list[Path]:
+def make_figure(spec: FigureSpec, results: Path, protocol: str, store_path: Path | None, output: Path) -> list[Path]:
     """Draw a figure and write it as svg and png, with its caption as txt, beside each other.
 
     Equal results give equal files: no date, no ids drawn by lot, no setting of the user's.
 
     Args:
-        spec: name, title, kind, rows (label, experiment, optional variant "raw" or "pkp" of its masks, optional
-            style: its place in the order of colours, else its place among the rows) and, of hole-filling,
-            optionally the paper's `gain`s in points.
+        spec: what the figure shows.
         results: folder of experiments/ and specs/.
         protocol: the split protocol.
         store_path: the slice store, of kinds that show slices.
@@ -49,13 +45,13 @@ def make_figure(
     """
     rows = read_rows(spec, results, protocol)
     with matplotlib.style.context(["default", style.RC]):
-        if spec["kind"] in CHARTS:
-            drawing = CHARTS[spec["kind"]](spec, rows)
+        if spec.kind in CHARTS:
+            drawing = CHARTS[spec.kind](spec, rows)
         elif store_path is None:
-            raise UserError(f"figure {spec['name']}: kind {spec['kind']} shows slices; add --store STORE.h5")
+            raise UserError(f"figure {spec.name}: kind {spec.kind} shows slices; add --store STORE.h5")
         else:
             with SliceStore(store_path) as store:
-                drawing = PICTURES[spec["kind"]](spec, rows, store)
+                drawing = PICTURES[spec.kind](spec, rows, store)
         return write_drawing(drawing, output)
 
 

@@ -1,7 +1,6 @@
 """Figure of kind confusion: which class every network takes a test slice for."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import colormaps
@@ -10,6 +9,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
+from mmran.config.figures import FigureSpec
 from mmran.metrics import classification
 from mmran.report.figures import style
 from mmran.report.figures.rows import Row, labels, sentence, source
@@ -37,11 +37,11 @@ def row_shares(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.divide(matrix, totals, out=np.full(matrix.shape, np.nan), where=totals > 0)
 
 
-def draw(spec: Mapping[str, Any], rows: Sequence[Row]) -> style.Drawing:
+def draw(spec: FigureSpec, rows: Sequence[Row]) -> style.Drawing:
     """One matrix per classifying network, counts and row percentages, all on one scale."""
     classifying = [row for row in rows if row.classifies]
     if not classifying:
-        return style.message(spec["title"], "No network of this figure tells classes.")
+        return style.message(spec.title, "No network of this figure tells classes.")
     n_bands = -(-len(classifying) // MOST_COLUMNS)
     band = _HEAD_INCHES + _PANEL_INCHES
     figure = style.new_figure(n_bands * band + _FOOT_INCHES)
@@ -91,9 +91,9 @@ def _draw_matrix(axes: Axes, row: Row, first: bool, last: bool) -> None:
         axes.set_xticklabels([name.replace(" ", "\n") for name in style.CLASS_TITLES], fontsize=6)
 
 
-def _caption(spec: Mapping[str, Any], rows: Sequence[Row], classifying: Sequence[Row]) -> str:
+def _caption(spec: FigureSpec, rows: Sequence[Row], classifying: Sequence[Row]) -> str:
     sentences = [
-        f"{spec['title']}. Test slices by true and predicted class, and as a share of the true class, which the "
+        f"{spec.title}. Test slices by true and predicted class, and as a share of the true class, which the "
         "shade shows, from white (0 %) to dark (100 %), alike in all matrices.",
     ]
     if absent := rows[0].summary["absent_classes"]:

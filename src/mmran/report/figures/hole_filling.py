@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mmran.config.figures import FigureSpec
 from mmran.data.store import SliceStore
 from mmran.report.figures import pictures, style
 from mmran.report.figures.rows import Row, labels, source
@@ -33,14 +34,14 @@ def largest_gains(row: Row) -> pd.DataFrame:
     return table[table["gain"] > 0].sort_values("gain", ascending=False, kind="stable").head(N_SLICES)
 
 
-def draw(spec: Mapping[str, Any], rows: Sequence[Row], store: SliceStore) -> style.Drawing:
+def draw(spec: FigureSpec, rows: Sequence[Row], store: SliceStore) -> style.Drawing:
     """Slice, mask before and after filling, and truth, of the two best slices of every row that draws masks."""
     pictures.check_store(rows, store)
     segmenting = [row for row in rows if row.segments]
     chosen = [(row, largest_gains(row)) for row in segmenting]
     without = [row for row, gains in chosen if gains.empty]
     if len(without) == len(chosen):
-        return style.message(spec["title"], _nothing(segmenting))
+        return style.message(spec.title, _nothing(segmenting))
     lines = [(row, case) for row, gains in chosen for case in gains.to_dict("records")]
     band = _PANEL_INCHES + _FOOT_INCHES
     figure = style.new_figure(_HEAD_INCHES + len(lines) * (band + _GAP_INCHES))
@@ -98,19 +99,19 @@ def _nothing(segmenting: Sequence[Row]) -> str:
     )
 
 
-def _caption(spec: Mapping[str, Any], lines: Sequence[tuple[Row, Any]], without: Sequence[Row]) -> str:
+def _caption(spec: FigureSpec, lines: Sequence[tuple[Row, Any]], without: Sequence[Row]) -> str:
     cases = [
         f"({ascii_lowercase[i % 26]}) {row.label}, {pictures.lesion_name(case)}: "
         f"Dice {100 * case['before']:.2f} % to {100 * case['after']:.2f} %, {100 * case['gain']:.2f} points more"
         for i, (row, case) in enumerate(lines)
     ]
     sentences = [
-        f"{spec['title']}. The test slices that gain most Dice when holes are filled, at most {N_SLICES} of a "
+        f"{spec.title}. The test slices that gain most Dice when holes are filled, at most {N_SLICES} of a "
         "network, under its first seed; filled pixels in orange, the enlarged square marked.",
         f"{'; '.join(cases)}.",
     ]
     if without:
         sentences.append(f"No test slice of {labels(without)} gains.")
-    if gains := spec.get("paper", {}).get("gain"):
+    if gains := spec.paper_gain:
         sentences.append(f"The paper shows gains of {' and '.join(f'{gain:.2f}' for gain in gains)} points.")
     return " ".join([*sentences, source([row for row, _ in lines])])

@@ -1,8 +1,7 @@
 """Figure of kind outlines: a large and a small tumor, as every segmenting network outlines them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from mmran.config.figures import FigureSpec
 from mmran.data.store import SliceStore
 from mmran.report.figures import pictures, style
 from mmran.report.figures.rows import Row, labels, sentence, source
@@ -84,15 +84,15 @@ class Layout:
         return whole, style.place(figure, left, top + self.panel + _GAP_INCHES, self.panel, self.panel)
 
 
-def draw(spec: Mapping[str, Any], rows: Sequence[Row], store: SliceStore) -> style.Drawing:
+def draw(spec: FigureSpec, rows: Sequence[Row], store: SliceStore) -> style.Drawing:
     """Per tumor a row of slices and a row of enlarged lesions: the truth, then one column per network."""
     pictures.check_store(rows, store)
     segmenting = [row for row in rows if row.segments]
     if not segmenting:
-        return style.message(spec["title"], "No network of this figure draws masks.")
+        return style.message(spec.title, "No network of this figure draws masks.")
     chosen = chosen_slices(segmenting, store.index)
     if not chosen:
-        return style.message(spec["title"], f"{labels(segmenting)} have no test slice in common.")
+        return style.message(spec.title, f"{labels(segmenting)} have no test slice in common.")
     layout = Layout.of(1 + len(segmenting))
     figure = style.new_figure(len(chosen) * layout.block)
     masks = [pictures.predicted_masks(row, chosen.values(), row.variant) for row in segmenting]
@@ -137,10 +137,10 @@ def _draw_block(
         pictures.outline(near, truth, 0.9, **pictures.TRUTH_LINE)
 
 
-def _caption(spec: Mapping[str, Any], rows: Sequence[Row], segmenting: Sequence[Row], chosen: Sequence[str]) -> str:
+def _caption(spec: FigureSpec, rows: Sequence[Row], segmenting: Sequence[Row], chosen: Sequence[str]) -> str:
     rules = " and ".join(f"the {PERCENTILES[name]}th percentile of tumor area (a {name.lower()})" for name in chosen)
     sentences = [
-        f"{spec['title']}. The test slices at {rules}; whole slices above, the lesion enlarged below, each network's "
+        f"{spec.title}. The test slices at {rules}; whole slices above, the lesion enlarged below, each network's "
         "outline under its first seed in its colour over the true one, dashed in white.",
     ]
     if filled := [row for row in segmenting if row.variant == "pkp"]:

@@ -2,14 +2,14 @@
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from mmran.config.figures import FigureSpec
 from mmran.evaluation.predictions import CLASS_COLUMNS
 from mmran.metrics import classification
 from mmran.report.figures import style
@@ -87,11 +87,11 @@ def class_curve(row: Row, k: int) -> Curve:
     )
 
 
-def draw(spec: Mapping[str, Any], rows: Sequence[Row]) -> style.Drawing:
+def draw(spec: FigureSpec, rows: Sequence[Row]) -> style.Drawing:
     """One panel per class, one curve per classifying network, the AUC in the legend."""
     classifying = [row for row in rows if row.classifies]
     if not classifying:
-        return style.message(spec["title"], "No network of this figure tells classes.")
+        return style.message(spec.title, "No network of this figure tells classes.")
     legend_inches = _LEGEND_TOP_INCHES + (len(classifying) + 1) * _ENTRY_INCHES + 0.1
     figure = style.new_figure(_HEAD_INCHES + _PANEL_INCHES + legend_inches)
     undefined = []
@@ -162,9 +162,9 @@ def _say_undefined(axes: Axes, k: int, rows: Sequence[Row]) -> str:
     return said
 
 
-def _caption(spec: Mapping[str, Any], rows: Sequence[Row], classifying: Sequence[Row], undefined: Sequence[str]) -> str:
+def _caption(spec: FigureSpec, rows: Sequence[Row], classifying: Sequence[Row], undefined: Sequence[str]) -> str:
     sentences = [
-        f"{spec['title']}. Each class against the other two, the folds pooled; AUC as in the tables; the inset "
+        f"{spec.title}. Each class against the other two, the folds pooled; AUC as in the tables; the inset "
         "enlarges the upper left corner where curves crowd.",
         *undefined,
     ]

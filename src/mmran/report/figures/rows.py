@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from mmran.evaluation.evaluate import VARIANTS, read_cases
+from mmran.config.figures import FigureSpec
+from mmran.evaluation.evaluate import read_cases
 from mmran.report.results import read_summary, refuse_mixing, spec_digest
 
 
@@ -59,33 +60,33 @@ class Row:
         return [raw[raw["seed"] == seed] for seed in self.seeds]
 
 
-def read_rows(spec: Mapping[str, Any], results: Path, protocol: str) -> list[Row]:
+def read_rows(spec: FigureSpec, results: Path, protocol: str) -> list[Row]:
     """Read the results of every row of a figure.
 
     Args:
-        spec: name, and rows of label, experiment and optionally variant and style.
+        spec: what the figure shows.
         results: folder of experiments/ and specs/.
         protocol: the split protocol.
 
     Raises:
         UserError: results are absent, damaged or outdated, or must not stand side by side.
     """
-    names = list(dict.fromkeys(row["experiment"] for row in spec["rows"]))
+    names = list(dict.fromkeys(row.experiment for row in spec.rows))
     summaries = {name: read_summary(results, name, protocol) for name in names}
-    refuse_mixing(f"figure {spec['name']}", summaries, {name: spec_digest(results, name) for name in names})
+    refuse_mixing(f"figure {spec.name}", summaries, {name: spec_digest(results, name) for name in names})
     folders = {name: results / "experiments" / name / protocol for name in names}
     cases = {name: read_cases(folder / "cases.csv") for name, folder in folders.items()}
     return [
         Row(
-            label=row["label"],
-            experiment=row["experiment"],
-            style=row.get("style", i),
-            variant=row.get("variant", VARIANTS[0]),
-            cases=cases[row["experiment"]],
-            summary=summaries[row["experiment"]],
-            predictions=folders[row["experiment"]] / "predictions.h5",
+            label=row.label,
+            experiment=row.experiment,
+            style=row.style,
+            variant=row.variant,
+            cases=cases[row.experiment],
+            summary=summaries[row.experiment],
+            predictions=folders[row.experiment] / "predictions.h5",
         )
-        for i, row in enumerate(spec["rows"])
+        for row in spec.rows
     ]
 
 

@@ -1,0 +1,90 @@
+"""What the schema cannot say of a configuration: names that must exist, options that must belong to their owner."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmran.config.experiment import Experiment
+from mmran.errors import UserError, known_names
+from mmran.networks import option_names, stride_of
+
+
+def lookup(names: Mapping[str, Any], name: str, kind: str, where: str = "") -> Any:
+    """The value of a name.
+
+    Raises:
+        UserError: there is no such name; suggests the nearest and lists all.
+    """
+    if name not in names:
+        place = f"config: {where}: " if where else ""
+        raise UserError(f"{place}no {kind} {name!r}; {known_names(name, names)}")
+    return names[name]
+
+
+def check_names(values: Mapping[str, Any]) -> None:
+    """Refuse names that lead nowhere: of protocols, of experiments, and of aliases in a circle.
+
+    Raises:
+        UserError: with the key, the name and the known names.
+    """
+    experiments = values["experiments"]
+    for name in values["evaluate_under"]:
+        lookup(values["protocols"], name, "protocol", "evaluate_under")
+    for name, entry in experiments.items():
+        if isinstance(entry, str):
+            _check_alias(experiments, name)
+    for kind in ("tables", "figures"):
+        for name, shown in values.get(kind, {}).items():
+            for row in shown["rows"]:
+                lookup(experiments, row["experiment"], "experiment", f"{kind}.{name}")
+    for table, shown in values["tables"].items():
+        if shown["kind"] == "metrics" and "metrics" not in shown:
+            raise UserError(
+                f"config: tables.{table}: kind is metrics, but it names none; add e.g. metrics: [dice, acc]"
+            )
+    if "search" in values:
+        _check_search(values["search"], experiments)
+
+
+def _check_search(search: Mapping[str, Any], experiments: Mapping[str, Any]) -> None:
+    lookup(experiments, search["experiment"], "experiment", "search.experiment")
+    for name, choices in search["space"].items():
+        if isinstance(choices, dict) and choices["low"] >= choices["high"]:
+            raise UserError(f"config: search.space.{name}: low {choices['low']} is not below high {choices['high']}")
+        largest = choices["high"] if isinstance(choices, dict) else max(choices)
+        if name == "alpha" and largest > 1:
+            raise UserError(f"config: search.space.alpha: {largest} is no weight; expected 0 to 1")
+
+
+def _check_alias(experiments: Mapping[str, Any], name: str) -> None:
+    seen, target = {name}, experiments[name]
+    while isinstance(target, str):
+        if target in seen:
+            raise UserError(
+                f"config: experiments.{name}: leads back to {target!r}; one of them must say what it trains"
+            )
+        seen.add(target)
+        target = lookup(experiments, target, "experiment", f"experiments.{name}")
+
+
+def check_experiment(experiment: Experiment) -> None:
+    """Refuse options that a network or schedule does not have, and sizes that do not fit.
+
+    Raises:
+        UserError: with the experiment, the option and the known ones.
+    """
+    where = f"config: experiments.{experiment.name}"
+    network, schedule = experiment.network, experiment.schedule
+    known = option_names(network.name)
+    for key in network.arguments:
+        if known is not None and key not in known:
+            raise UserError(f"{where}: network {network.name} has no option {key!r}; {known_names(key, known)}")
+    size, stride = experiment.input.size, stride_of(network.name)
+    if stride and size % stride:
+        raise UserError(
+            f"{where}: input.size {size} is not divisible by {stride}, the stride of network {network.name}; "
+            f"use {size - size % stride or stride} or {size - size % stride + stride}"
+        )
+    if schedule.name != "fixed" and schedule.alpha is not None:
+        raise UserError(f"{where}: schedule {schedule.name} has no option 'alpha'; only schedule fixed has it")
+    if schedule.name == "fixed" and schedule.alpha is None:
+        raise UserError(f"{where}: schedule fixed needs alpha, the weight of the classification loss, between 0 and 1")

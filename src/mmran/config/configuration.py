@@ -1,0 +1,162 @@
+"""The checked configuration: the one place where names of experiments, tables and protocols are looked up."""
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmran.config.checks import check_experiment, check_names, lookup
+from mmran.config.experiment import Experiment
+from mmran.config.figures import FigureSpec
+from mmran.config.load import load, overlay
+from mmran.config.provenance import training_code
+from mmran.config.schema import check_schema
+from mmran.config.search import SearchSpec
+from mmran.config.tables import TableSpec
+
+# `name` decides what the keys beside it mean; under another name the default's options are meaningless.
+_CHOOSERS = ("network", "schedule")
+
+
+@dataclass(frozen=True)
+class Config:
+    """A checked configuration.
+
+    Attributes:
+        values: the merged and validated mapping.
+    """
+
+    values: dict[str, Any]
+
+    @classmethod
+    def read(cls, paths: Iterable[Path | str]) -> "Config":
+        """Load, merge and check."""
+        return cls.checked(load(paths))
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any]) -> "Config":
+        """Check a merged mapping.
+
+        Raises:
+            UserError: an unknown key, name or option, or a value out of range; with the known names.
+        """
+        values = {key: value for key, value in values.items() if value is not None}
+        check_schema(values)
+        check_names(values)
+        config = cls(values)
+        for name, entry in values["experiments"].items():
+            if not isinstance(entry, str):
+                check_experiment(config.resolve(name))
+        return config
+
+    @property
+    def results(self) -> Path:
+        """The folder of everything that is made."""
+        return Path(self.values["results"])
+
+    @property
+    def source(self) -> list[str] | None:
+        """The folder or archives of the .mat files; None for the phantom."""
+        source = self.values["source"]
+        if source == "phantom":
+            return None
+        return [source] if isinstance(source, str) else list(source)
+
+    @property
+    def protocols(self) -> list[str]:
+        """The protocols that experiments are trained and tested under, the headline first."""
+        return list(self.values["evaluate_under"])
+
+    def protocol(self, name: str) -> dict[str, Any]:
+        """What the stage `split` needs to know of one protocol."""
+        protocol = dict(self.values["protocols"][name])
+        if self.values["data"].get("patients_per_class"):
+            protocol["patients_per_class"] = self.values["data"]["patients_per_class"]
+        return protocol
+
+    def experiment_name(self, name: str) -> str:
+        """Follow `baseline: dynamic` to the experiment that is trained."""
+        entry = lookup(self.values["experiments"], name, "experiment")
+        return self.experiment_name(entry) if isinstance(entry, str) else name
+
+    @property
+    def tables(self) -> list[str]:
+        """Names of the tables."""
+        return list(self.values["tables"])
+
+    @property
+    def figures(self) -> list[str]:
+        """Names of the figures."""
+        return list(self.values.get("figures", {}))
+
+    def table(self, name: str) -> TableSpec:
+        """What the stage `table` needs to know of one table; aliases of experiments followed."""
+        values = lookup(self.values["tables"], name, "table")
+        rows = [{**row, "experiment": self.experiment_name(row["experiment"])} for row in values["rows"]]
+        return TableSpec.from_values({"name": name, **values, "rows": rows})
+
+    def figure(self, name: str) -> FigureSpec:
+        """What the stage `figure` needs to know of one figure; a network has the same style in all of them."""
+        values = dict(lookup(self.values.get("figures", {}), name, "figure"))
+        order = self._shown(*self.values["figures"].values())
+        rows = []
+        for row in values["rows"]:
+            experiment = self.experiment_name(row["experiment"])
+            rows.append({**row, "experiment": experiment, "style": order.index(experiment)})
+        gain = values.pop("paper", {}).get("gain", ())
+        return FigureSpec.from_values({"name": name, **values, "rows": rows, "paper_gain": gain})
+
+    def experiments(self) -> list[str]:
+        """Names of the experiments that some table or figure shows, in the order in which they do."""
+        return self._shown(*self.values["tables"].values(), *self.values.get("figures", {}).values())
+
+    def trained_for(self, name: str) -> list[str]:
+        """Names of the experiments that one table or figure shows."""
+        return self._shown(lookup(self.values["tables"] | self.values.get("figures", {}), name, "table or figure"))
+
+    def _shown(self, *tables: Mapping[str, Any]) -> list[str]:
+        return list(dict.fromkeys(self.experiment_name(row["experiment"]) for table in tables for row in table["rows"]))
+
+    def resolve(self, name: str) -> Experiment:
+        """The defaults with one experiment's entry laid over them.
+
+        Raises:
+            UserError: there is no such experiment.
+        """
+        name = self.experiment_name(name)
+        values = self._merged(name)
+        values.pop("resources", None)
+        network = values["network"]
+        network["name"] = self.values.get("networks", {}).get(network["name"], network["name"])
+        return Experiment.from_values({"name": name, "code": training_code(network["name"]), **values})
+
+    def resources(self, name: str) -> dict[str, int | str]:
+        """What a training job of the experiment asks for."""
+        return dict(self._merged(self.experiment_name(name))["resources"])
+
+    @property
+    def search(self) -> SearchSpec | None:
+        """What the stage `search` needs to know; None where none is configured."""
+        if "search" not in self.values:
+            return None
+        values = {key: value for key, value in self.values["search"].items() if key != "resources"}
+        return SearchSpec(**values | {"experiment": self.resolve(values["experiment"])})
+
+    @property
+    def searched(self) -> str:
+        """Name of the experiment that is searched, aliases followed."""
+        return self.experiment_name(self.values["search"]["experiment"])
+
+    def search_resources(self) -> dict[str, int | str]:
+        """What the search's job asks for."""
+        search = self.values["search"]
+        return overlay(self.resources(search["experiment"]), search.get("resources", {}))
+
+    def _merged(self, name: str) -> dict[str, Any]:
+        defaults, entry = copy.deepcopy(self.values["defaults"]), self.values["experiments"][name] or {}
+        for key in _CHOOSERS:
+            chosen = entry.get(key, {}).get("name", defaults[key]["name"])
+            if chosen != defaults[key]["name"]:
+                defaults[key] = {k: v for k, v in defaults[key].items() if k == "width"}
+        return overlay(defaults, entry)

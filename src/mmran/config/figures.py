@@ -1,0 +1,80 @@
+"""What a figure shows, as the stage `figure` reads it."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmran.config.record import read_record
+from mmran.config.schema import check_choice
+from mmran.files import canonical_json
+
+
+@dataclass(frozen=True)
+class FigureRow:
+    """One network of a figure.
+
+    Attributes:
+        label: what readers call it.
+        experiment: whose results it shows.
+        style: its place in the order that fixes colors and lines.
+        variant: which of its masks are shown.
+    """
+
+    label: str
+    experiment: str
+    style: int
+    variant: str = "raw"
+
+
+@dataclass(frozen=True)
+class FigureSpec:
+    """One figure.
+
+    Attributes:
+        name: also the stem of its files.
+        title: begins its caption.
+        kind: how it is drawn, a key of `mmran.report.figures.KINDS`.
+        rows: at least one.
+        paper_gain: of kind hole-filling, the points of Dice gained that the paper prints.
+    """
+
+    name: str
+    title: str
+    kind: str
+    rows: tuple[FigureRow, ...]
+    paper_gain: tuple[float, ...] = ()
+
+    def to_json(self) -> str:
+        """The text of its specification."""
+        return canonical_json(dataclasses.asdict(self))
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> "FigureSpec":
+        """Build from plain values; a row without a style has that of its place.
+
+        Raises:
+            ValueError, TypeError, KeyError: a value is missing, unknown or impossible.
+        """
+        check_choice("figure_kind", values["kind"], "kind")
+        rows = tuple(FigureRow(**{"style": i, **row}) for i, row in enumerate(values["rows"]))
+        if not rows:
+            raise ValueError("rows: expected at least one")
+        for row in rows:
+            check_choice("variant", row.variant, f"variant of row {row.label!r}")
+        return cls(**{**values, "rows": rows, "paper_gain": tuple(values.get("paper_gain", ()))})
+
+    @classmethod
+    def read(cls, path: Path | str) -> "FigureSpec":
+        """Read a specification.
+
+        Raises:
+            UserError: the file is absent or not the specification of a figure.
+        """
+        stem = Path(path).stem
+        return read_record(
+            path,
+            "the specification of a figure",
+            lambda values: cls.from_values({"name": stem, "title": stem, **values}),
+        )

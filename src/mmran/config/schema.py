@@ -1,0 +1,57 @@
+"""The schema of the configuration: every key, its type, its range and its meaning, read from `schema.yaml`."""
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mmran.errors import UserError, known_names
+
+_PATH = Path(__file__).with_name("schema.yaml")
+
+
+@functools.cache
+def schema() -> dict[str, Any]:
+    """The schema, as JSON Schema 2020-12."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    values: dict[str, Any] = yaml.load(_PATH.read_text(encoding="utf-8"), Loader=loader)
+    return values
+
+
+def choices(definition: str) -> tuple[str, ...]:
+    """The values that a definition of the schema allows, such as those of `variant` or `figure_kind`."""
+    return tuple(schema()["$defs"][definition]["enum"])
+
+
+def check_choice(definition: str, value: str, where: str) -> None:
+    """Refuse a value that a definition does not allow.
+
+    Raises:
+        ValueError: names `where`, the value and the allowed ones.
+    """
+    if value not in (allowed := choices(definition)):
+        raise ValueError(f"{where}: {value!r} is unknown, expected one of {', '.join(allowed)}")
+
+
+def check_schema(values: Mapping[str, Any]) -> None:
+    """Check the keys, types and ranges of a merged configuration.
+
+    Raises:
+        UserError: the first mistake, with its key.
+    """
+    # Here, since a resolved specification trains on machines that have no jsonschema.
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    error = best_match(Draft202012Validator(schema()).iter_errors(values))
+    if error is None:
+        return
+    where = ".".join(map(str, error.absolute_path)) or "top level"
+    if error.validator == "additionalProperties" and isinstance(error.schema.get("properties"), dict):
+        known = error.schema["properties"]
+        wrong = next(key for key in error.instance if key not in known)
+        raise UserError(f"config: {where}: unknown key {wrong!r}; {known_names(wrong, known)}")
+    described = error.schema.get("description") if isinstance(error.schema, dict) else None
+    raise UserError(f"config: {where}: {error.message}" + (f" ({described})" if described else ""))

@@ -1,0 +1,82 @@
+"""What a table shows, as the stage `table` reads it."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmran.config.record import read_record
+from mmran.config.schema import check_choice
+from mmran.files import canonical_json
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One row.
+
+    Attributes:
+        label: what readers call it.
+        experiment: whose results it shows.
+        variant: which of its masks are measured.
+        paper: metric -> the value that the paper prints.
+    """
+
+    label: str
+    experiment: str
+    variant: str = "raw"
+    paper: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """One table.
+
+    Attributes:
+        name: also the stem of its files.
+        title: its caption.
+        kind: "metrics", or "parameters" for sizes and costs of the networks.
+        rows: at least one.
+        metrics: columns of a table of metrics.
+        note: a sentence below it.
+    """
+
+    name: str
+    title: str
+    kind: str
+    rows: tuple[TableRow, ...]
+    metrics: tuple[str, ...] = ()
+    note: str | None = None
+
+    def to_json(self) -> str:
+        """The text of its specification."""
+        return canonical_json(dataclasses.asdict(self))
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> "TableSpec":
+        """Build from plain values.
+
+        Raises:
+            ValueError, TypeError, KeyError: a value is missing, unknown or impossible.
+        """
+        check_choice("table_kind", values["kind"], "kind")
+        rows = tuple(TableRow(**row) for row in values["rows"])
+        if not rows:
+            raise ValueError("rows: expected at least one")
+        for row in rows:
+            check_choice("variant", row.variant, f"variant of row {row.label!r}")
+        return cls(**{**values, "rows": rows, "metrics": tuple(values.get("metrics", ()))})
+
+    @classmethod
+    def read(cls, path: Path | str) -> "TableSpec":
+        """Read a specification.
+
+        Raises:
+            UserError: the file is absent or not the specification of a table.
+        """
+        stem = Path(path).stem
+        return read_record(
+            path,
+            "the specification of a table",
+            lambda values: cls.from_values({"name": stem, "title": stem, **values}),
+        )
