@@ -1,33 +1,52 @@
-# make demo    the whole pipeline on synthetic slices, in minutes
-# make test    every check and every test
-# make setup   the environment that both use
+# The commands that people type. `make` alone lists them.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := --configfile workflow/overlays/demo.yaml
-# Beside the caller's own settings: a Python of its own, and nothing of another checkout.
+# The commands of this checkout's environment come first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: setup demo test clean
+.PHONY: help setup demo check test docs dist clean
+.DEFAULT_GOAL := help
 
-setup: $(VENV)/.ready
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: setup
+setup: $(VENV)/.ready ## make the environment in .venv (a few minutes, 2 to 3 GB)
+
+demo: setup ## run the whole pipeline on synthetic slices, then print the tables
 	@mmran run -- snakemake --cores all $(DEMO)
 	@snakemake --cores 1 $(DEMO) --report results/demo/report.zip
 	@mmran show results/demo
 
-test: $(VENV)/.ready-dev
+check: $(VENV)/.ready-dev ## formatter, linters, types, and the fast tests (2 minutes)
 	ruff format --check .
 	ruff check .
+	codespell
+	mypy
+	snakefmt --check Snakefile workflow
+	pytest -q -m "not slow and not workflow and not cluster and not real"
+
+test: $(VENV)/.ready-dev ## everything that continuous integration runs
+	ruff format --check .
+	ruff check .
+	codespell
 	mypy
 	snakefmt --check Snakefile workflow
 	snakemake --lint
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
 	pytest
 
-clean:
-	rm -rf results/demo
+docs: $(VENV)/.ready-dev ## build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
+
+dist: $(VENV)/.ready-dev ## build wheel and sdist into dist/
+	rm -rf dist
+	python -m build
+
+clean: ## remove the demo's results and everything that was built
+	rm -rf results/demo site dist build
 
 $(VENV)/.ready: envs/requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
