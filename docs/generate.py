@@ -1,4 +1,4 @@
-"""Pages that are generated when the site is built: the configuration from its schema, the verbs from `--help`, the API."""
+"""Pages made when the site is built: configuration from its schema, verbs from `--help`, the API from docstrings."""
 
 import argparse
 import re
@@ -133,7 +133,7 @@ def api() -> dict[str, str]:
         modules = [
             ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
             for path in sorted(package.rglob("*.py"))
-            if "_" != path.name[0] or path.name == "__init__.py"
+            if path.name[0] != "_" or path.name == "__init__.py"
         ]
         text = "\n\n".join(f"::: {module}" for module in modules)
         pages[f"reference/api/{package.name}.md"] = f"# mmran.{package.name}\n\n{text}\n"
