@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mmran.data import counters
-from mmran.data.augment import Augmentation, augment
+from mmran.data.augment import augment
+from mmran.data.augmentation import Augmentation
 from mmran.data.geometry import fit_image, fit_mask
 from mmran.data.store import SliceStore
 from mmran.errors import UserError
