@@ -1,16 +1,16 @@
-# The pipeline in an image: the Python of envs/mmran.yaml, the versions of envs/requirements.lock, this checkout.
+# The pipeline in an image: the Python version of envs/mmran.yaml, the packages of envs/requirements.lock, this checkout.
 #
 #   docker build --tag mmran .
 #   docker run --rm --init --gpus all --shm-size 8g --user "$(id -u):$(id -g)" \
 #     --volume "$PWD/results:/mmran/results" --volume /data/cheng:/data:ro \
 #     mmran mmran run -- snakemake --cores all --config source=/data results=results/cheng
 #
-# docs/environments.md says what each option is for.
+# docs/environments.md explains each option.
 FROM python:3.11-slim
 
 WORKDIR /mmran
 
-# By itself, so that an edit of the code downloads nothing again. torch brings its own CUDA; the host has the driver.
+# A layer for the packages alone, so that an edit to the code downloads nothing. torch brings CUDA; the host has the driver.
 COPY envs/requirements.lock envs/
 RUN pip install --no-cache-dir -r envs/requirements.lock
 
@@ -19,7 +19,7 @@ COPY envs envs
 COPY src src
 COPY workflow workflow
 
-# Any user may run it (--user), and owns what it writes into mounted folders; none need be root.
+# Any user may run it (--user) and owns what it writes into mounted folders. Nobody needs to be root.
 RUN pip install --no-cache-dir --no-deps --editable . && \
     ln -s workflow/profiles profiles && \
     useradd --create-home mmran && \
@@ -27,7 +27,7 @@ RUN pip install --no-cache-dir --no-deps --editable . && \
     chmod -R a+rX . && \
     chmod a+rwx . results /home/mmran
 
-# Snakemake asks for the user's name, and a user from outside has none here.
+# Snakemake asks for the user's name, which a user of the host does not have in here.
 ENV HOME=/home/mmran USER=mmran
 USER mmran
 
