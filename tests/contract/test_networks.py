@@ -1,6 +1,6 @@
 """What the training loop may rely on, asked of every network of the registry and of every variant of it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,18 +17,9 @@ from mmran.networks import (
     option_names,
     presets,
 )
-from mmran.networks.attention import ATTENTIONS
 from mmran.networks.complexity import parameter_count
-from mmran.networks.output import Network, NetworkOutput
-
-WIDTH = 1 / 16
-VARIANTS = [
-    pytest.param(network, options, id=preset) for network in NETWORKS for preset, options in presets(network).items()
-] + [
-    pytest.param("mmran", {"attention": attention, "reading": "released"}, id=f"released-{attention}")
-    for attention in ATTENTIONS
-    if attention not in ("none", "mram")  # presets already
-]
+from mmran.networks.output import NetworkOutput
+from tests.contract.registry import VARIANTS, WIDTH, images_of, small, total, weighted_sum
 
 # Worked out by hand for the paper's reading: 26,418,820 in last encoder stage, decoder and heads; then for
 # C = 64, 128, 256, 512 (sum of C = 960, of C^2 = 348,160) a first block and shortcut of 10 C_in C + 5 C each,
@@ -64,25 +55,6 @@ ANOTHER_STAGE: dict[str, Callable[[Any, Tensor], tuple[Tensor, ...]]] = {
     ),
     "mb-dcnn": lambda network, images: (network.coarse_mask_logits(images),),
 }
-
-
-def small(name: str, options: dict[str, Any], seed: int = 0) -> Network:
-    torch.manual_seed(seed)
-    return build(name, **({"width": WIDTH} | options))
-
-
-def images_of(height: int, width: int, seed: int = 0) -> Tensor:
-    return torch.rand(2, 1, height, width, generator=torch.Generator().manual_seed(seed))
-
-
-def total(output: NetworkOutput) -> Tensor:
-    """A number that every output takes part in, each element with another weight."""
-    parts = [part for part in (output.mask_logits, output.class_logits, *output.auxiliary) if part is not None]
-    return weighted_sum(parts)
-
-
-def weighted_sum(parts: Iterable[Tensor]) -> Tensor:
-    return sum((part * torch.linspace(0.5, 1.5, part.numel()).view_as(part)).sum() for part in parts)
 
 
 @pytest.mark.parametrize(("name", "options"), VARIANTS)

@@ -158,5 +158,5 @@ class Config:
         for key in _CHOOSERS:
             chosen = entry.get(key, {}).get("name", defaults[key]["name"])
             if chosen != defaults[key]["name"]:
-                defaults[key] = {k: v for k, v in defaults[key].items() if k == "width"}
+                defaults[key] = {k: v for k, v in defaults[key].items() if k in ("width", "mask_prior")}
         return overlay(defaults, entry)

@@ -23,11 +23,14 @@ class NetworkSpec:
         name: a key of `mmran.networks.NETWORKS`, or "package.module:Class".
         width: factor on every channel count.
         options: the network's own options, such as `attention`.
+        mask_prior: tumor probability that untrained masks start at: a number between 0 and 1; "data", the share of
+            tumor pixels in the training slices; None, torch's own start.
     """
 
     name: str
     width: float
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    mask_prior: float | str | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -36,14 +39,14 @@ class NetworkSpec:
 
     def to_values(self) -> dict[str, Any]:
         """The plain mapping, as in the configuration: options beside name and width."""
-        return {"name": self.name, **self.arguments}
+        return {"name": self.name, "mask_prior": self.mask_prior, **self.arguments}
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "NetworkSpec":
         """Build from the mapping of `to_values`."""
         options = dict(values)
         name, width = options.pop("name"), options.pop("width")
-        return cls(name, float(width), options)
+        return cls(name, float(width), options, mask_prior=options.pop("mask_prior", None))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import ast
 import importlib
 import importlib.util
 import inspect
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,18 +76,48 @@ def network_class(name: str) -> "type[Network]":
     return found
 
 
-def build(name: str, **options: Any) -> "Network":
+def build(name: str, *, mask_prior: float | None = None, **options: Any) -> "Network":
     """A network with random weights, on the current default device.
 
     Args:
         name: as for `network_class`.
+        mask_prior: probability of a tumor that the masks start near, or None for torch's own start, which is near
+            one half. A network that only classifies has no use for it.
         **options: of the network's constructor.
 
     Raises:
         UserError: unknown name or option, or an option has a value that it cannot have.
     """
     complete_options(name, options)
-    return network_class(name)(**options)
+    network = network_class(name)(**options)
+    if mask_prior is not None and "segmentation" in network.tasks:
+        start_masks = getattr(network, "start_masks", None)
+        if start_masks is None:
+            raise UserError(
+                f"network.mask_prior: {mask_prior}: network {name} has no method start_masks; "
+                "add one, or set network.mask_prior: null"
+            )
+        start_masks(_log_odds(mask_prior))
+    return network
+
+
+def starts_masks(name: str) -> bool:
+    """Whether a network's masks can start at a prior.
+
+    Raises:
+        UserError: as `network_class`.
+    """
+    found = network_class(name)
+    return "segmentation" in found.tasks and hasattr(found, "start_masks")
+
+
+def _log_odds(probability: float) -> float:
+    if not isinstance(probability, float) or not 0 < probability < 1:
+        raise UserError(
+            f"network.mask_prior: {probability!r} is not a number between 0 and 1, such as 0.02; "
+            "data works it out from the training side, null keeps torch's own start"
+        )
+    return math.log(probability / (1 - probability))
 
 
 def complete_options(name: str, options: dict[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,25 @@ def check_images(images: Tensor, stride: int) -> None:
         )
 
 
+def start_at(layer: nn.Module, logit: float) -> None:
+    """Set the bias of a mask head so that its logit starts near a given value.
+
+    The weights stay as torch draws them. One channel takes the logit itself; with two, background and tumor, the
+    difference of their biases is the logit.
+
+    Source: Lin et al. 2017, section 3.3.
+
+    Args:
+        layer: the last convolution, of one or two channels.
+        logit: log-odds of the tumor.
+    """
+    assert isinstance(layer, nn.Conv2d)
+    assert layer.bias is not None
+    start = {1: [logit], 2: [-logit / 2, logit / 2]}[layer.out_channels]
+    with torch.no_grad():
+        layer.bias.copy_(torch.tensor(start))
+
+
 def conv_bn(
     in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, bias: bool = True
 ) -> list[nn.Module]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmran.networks.blocks import check_images, scaled
+from mmran.networks.blocks import check_images, scaled, start_at
 from mmran.networks.output import N_CLASSES, Network, NetworkOutput
 
 
@@ -83,6 +83,10 @@ class Chen(Network):
             x = stage(torch.cat([x, skip], dim=1))
         last = self.last_head(x.amax(dim=(2, 3)))
         return NetworkOutput(self.mask_head(x), (middle + last) / 2, (middle, last))
+
+    def start_masks(self, logit: float) -> None:
+        """Set the mask head's bias."""
+        start_at(self.mask_head, logit)
 
 
 def convs(in_channels: int, out_channels: int, n: int) -> nn.Sequential:

@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from mmran.networks.blocks import check_images, conv_block, scaled
+from mmran.networks.blocks import check_images, conv_block, scaled, start_at
 from mmran.networks.output import N_CLASSES, Network, NetworkOutput
 from mmran.networks.resize import resize_bilinear
 
@@ -151,6 +151,10 @@ class DenseNetMultitask(Network):
             x = convs(x)
             x = resize_bilinear(x, (2 * x.shape[2], 2 * x.shape[3]))  # (B, 256, H, W) in the end
         return NetworkOutput(self.mask_head(x), self.class_head(x).mean(dim=(2, 3)))
+
+    def start_masks(self, logit: float) -> None:
+        """Set the mask head's bias."""
+        start_at(self.mask_head[-1], logit)
 
 
 def _size(x: Tensor) -> tuple[int, int]:

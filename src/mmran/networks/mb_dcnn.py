@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmran.errors import UserError
-from mmran.networks.blocks import check_images, conv_bn, scaled
+from mmran.networks.blocks import check_images, conv_bn, scaled, start_at
 from mmran.networks.output import N_CLASSES, Network, NetworkOutput
 from mmran.networks.resize import resize_bilinear
 from mmran.networks.resnet import ResNet50Features
@@ -214,6 +214,11 @@ class MBDCNN(Network):
         class_logits, maps = self.classify(images, self.coarse_mask(images))
         activation_map = self.classifier.activation_map(class_logits, maps)
         return NetworkOutput(self.enhanced_mask_logits(images, activation_map), class_logits)
+
+    def start_masks(self, logit: float) -> None:
+        """Set the difference of the two biases of both segmentation networks."""
+        for network in (self.coarse, self.enhanced):
+            start_at(network.head[-1], logit)
 
     def coarse_mask_logits(self, images: Tensor) -> Tensor:
         """(B, 1, H, W) -> (B, 1, H, W): tumor minus background."""

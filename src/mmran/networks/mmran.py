@@ -19,6 +19,7 @@ from mmran.networks.blocks import (
     conv_bn,
     double_conv,
     scaled,
+    start_at,
 )
 from mmran.networks.output import N_CLASSES, Network, NetworkOutput
 
@@ -162,6 +163,10 @@ class MMRAN(Network):
         for stage, skip in zip(self.decoder, reversed(skips), strict=True):
             x = stage(x, skip)
         return NetworkOutput(self.mask_head(x), class_logits)
+
+    def start_masks(self, logit: float) -> None:
+        """Set the mask head's bias."""
+        start_at(self.mask_head, logit)
 
 
 def encoder_stage(in_channels: int, out_channels: int, form: AttentionForm | None, reading: Reading) -> Residual:

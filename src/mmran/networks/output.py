@@ -29,6 +29,9 @@ class Network(nn.Module):
         stride: height and width of its images must be divisible by it.
         tasks: some of "segmentation" and "classification".
         recipe: "module:Class" of the `Recipe` that trains it, `mmran.training.multitask:Multitask` for most.
+
+    A network that segments can also have a method `start_masks(logit)`, which makes the untrained mask logits start
+    near a value. Without it, masks start as torch draws them, whatever `network.mask_prior` says.
     """
 
     stride: ClassVar[int]

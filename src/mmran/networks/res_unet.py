@@ -5,7 +5,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmran.networks.blocks import UpStage, check_images, double_conv, scaled
+from mmran.networks.blocks import UpStage, check_images, double_conv, scaled, start_at
 from mmran.networks.output import Network, NetworkOutput
 
 
@@ -60,3 +60,7 @@ class ResUNet(Network):
         for stage, skip in zip(self.decoder, reversed(skips), strict=True):
             x = stage(x, skip)
         return NetworkOutput(mask_logits=self.mask_head(x))
+
+    def start_masks(self, logit: float) -> None:
+        """Set the mask head's bias."""
+        start_at(self.mask_head, logit)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmran.networks.blocks import DepthwiseConv2d, check_images, scaled
+from mmran.networks.blocks import DepthwiseConv2d, check_images, scaled, start_at
 from mmran.networks.output import Network, NetworkOutput
 
 
@@ -56,6 +56,11 @@ class RVGAN(Network):
         full = signed(images)
         _, feature = self.coarse(halved(full))
         return NetworkOutput(mask_logits=2 * self.fine(full, feature))
+
+    def start_masks(self, logit: float) -> None:
+        """Set the bias of both generators: the mask logit is twice what their tanh takes."""
+        for generator in (self.coarse, self.fine):
+            start_at(generator.head[-1], logit / 2)
 
 
 def signed(x: Tensor) -> Tensor:

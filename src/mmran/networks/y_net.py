@@ -1,5 +1,6 @@
 """Y-Net: a segmentation network, trained first, with a diagnosis branch on its deepest features."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -59,6 +60,10 @@ class YNet(Network):
         features = self.diagnosis(deepest)  # (B, 128, H/32, W/32)
         return NetworkOutput(mask_logits, self.class_head(features.mean(dim=(2, 3))))
 
+    def start_masks(self, logit: float) -> None:
+        """Set the constant that the tumor's logit starts from."""
+        self.segmentation.start_masks(logit)
+
 
 class Segmentation(nn.Module):
     """Encoder of three levels, decoder of as many pyramid poolings.
@@ -73,6 +78,7 @@ class Segmentation(nn.Module):
         tissues, c16, c64, c128, c256 = (scaled(n, width) for n in (8, 16, 64, 128, 256))
         self.features = 2 * c256
         """Channels of the encoder's last map."""
+        self.tissues = tissues
 
         self.level1 = nn.Sequential(*conv_block(3, c16, kernel=7, stride=2, bias=False))
         self.level2 = DownStage(c16, c128, n_blocks=2)
@@ -93,6 +99,13 @@ class Segmentation(nn.Module):
             *conv_block(5 * tissues + c16, tissues, bias=False),
             nn.Conv2d(tissues, tissues, kernel_size=7, padding=3, bias=False),
         )
+        # The last convolution has no bias to start from. A buffer keeps the published number of parameters.
+        self.tumor_offset: Tensor
+        self.register_buffer("tumor_offset", torch.zeros(()))
+
+    def start_masks(self, logit: float) -> None:
+        """Let the tumor's logit start near `logit`: of n equal tissues, each has log-odds of -log(n - 1)."""
+        self.tumor_offset.fill_(logit + math.log(self.tissues - 1))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Segment.
@@ -107,7 +120,7 @@ class Segmentation(nn.Module):
         tissues = doubled(self.decoder3(x3))
         tissues = doubled(self.decoder2(torch.cat([tissues, x2], dim=1)))
         tissues = doubled(self.decoder1(torch.cat([x1, tissues], dim=1)))  # (B, 8, H, W)
-        return tumor_logits(tissues), x3
+        return tumor_logits(tissues) + self.tumor_offset, x3
 
 
 def tumor_logits(tissues: Tensor) -> Tensor:

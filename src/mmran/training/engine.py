@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmran.config.experiment import Experiment
+from mmran.config.experiment import Experiment, NetworkSpec
 from mmran.data import counters
 from mmran.data.batches import ResidentSlices, iterate
 from mmran.errors import UserError
-from mmran.networks import build
+from mmran.networks import build, starts_masks
 from mmran.training import checkpoint
 from mmran.training.checkpoint import CheckpointFolder
 from mmran.training.device import Compute
@@ -39,6 +39,7 @@ class State:
         best_epoch: the epoch of the whole training, from 0, that reached it.
         history: one row of plain numbers and texts per complete epoch.
         seconds: time spent training so far, interruptions left out.
+        mask_prior: tumor probability that the masks started at, None for torch's own start.
     """
 
     stage: int = 0
@@ -47,16 +48,46 @@ class State:
     best_epoch: int = -1
     history: list[dict[str, float | int | str]] = field(default_factory=list)
     seconds: float = 0.0
+    mask_prior: float | None = None
 
 
-def make_recipe(experiment: Experiment, compute: Compute) -> Recipe:
-    """Build the network of an experiment on its device, and the recipe that trains it."""
-    network = build(experiment.network.name, **experiment.network.arguments).to(compute.device)
+def make_recipe(experiment: Experiment, compute: Compute, mask_prior: float | None = None) -> Recipe:
+    """Build the network of an experiment on its device, and the recipe that trains it.
+
+    Args:
+        experiment: what to build.
+        compute: device and precision.
+        mask_prior: see `mmran.networks.build`; weights that are loaded afterwards need none.
+    """
+    spec = experiment.network
+    network = build(spec.name, mask_prior=mask_prior, **spec.arguments).to(compute.device)
     if experiment.training.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's own stubs
     module, _, name = network.recipe.partition(":")
     recipe_class: type[Recipe] = getattr(importlib.import_module(module), name)
     return recipe_class(network, experiment, compute.autocast)
+
+
+def choose_mask_prior(spec: NetworkSpec, training: ResidentSlices) -> float | None:
+    """The tumor probability that untrained masks start at, None for torch's own start.
+
+    `mask_prior: data` means the share of tumor pixels in the training slices, at the network's size.
+
+    Raises:
+        UserError: the training slices have no tumor pixels, or nothing else.
+    """
+    asked = spec.mask_prior
+    if asked is None or not starts_masks(spec.name):
+        return None
+    if not isinstance(asked, str):
+        return float(asked)
+    tumor, pixels = int(training.masks.sum(dtype=torch.int64)), training.masks.numel()
+    if not 0 < tumor < pixels:
+        raise UserError(
+            f"network.mask_prior: {asked}: {tumor} of the training slices' {pixels} pixels are tumor; expected some, "
+            "not all; check the masks, or set a number such as 0.02, or null"
+        )
+    return tumor / pixels
 
 
 def train(
@@ -86,10 +117,12 @@ def train(
         final state.
 
     Raises:
-        UserError: a loss is not finite. The newest checkpoint is from before it.
+        UserError: a loss is not finite, and the newest checkpoint is from before it; or the slices have no tumor.
     """
-    recipe = make_recipe(experiment, compute)
+    mask_prior = choose_mask_prior(experiment.network, training)
+    recipe = make_recipe(experiment, compute, mask_prior)
     state = _resume(recipe, folder, compute, log)
+    state.mask_prior = mask_prior
     progress = Progress(experiment, recipe.stages(), log)
     if experiment.training.compile:
         recipe.network.compile(dynamic=False)

@@ -191,6 +191,7 @@ def _finish(trial: Trial, recipe: Recipe, state: State, compute: Compute) -> Non
         "best_score": state.best_score,
         "evaluated": trial.experiment.training.selection,
         "accumulate": trial.experiment.training.accumulate,
+        "mask_prior": state.mask_prior,
         "seconds": round(state.seconds, 2),
         "images_per_s": sorted(images_per_s)[len(images_per_s) // 2],
         "peak_memory_mb": peak_memory_mb(compute),

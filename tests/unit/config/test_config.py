@@ -29,7 +29,7 @@ def test_the_paper_is_configured_as_printed(paper: dict[str, Any]) -> None:
     assert experiment.training.learning_rate == 0.001
     assert experiment.seeds == (1029,)
     assert experiment.input.size == 512
-    assert experiment.network == NetworkSpec("mmran", 1.0, {"attention": "mram"})
+    assert experiment.network == NetworkSpec("mmran", 1.0, {"attention": "mram"}, mask_prior="data")
 
 
 def test_table_1_and_2_are_fifteen_trainings_and_share_the_dynamic_one(paper: dict[str, Any]) -> None:
@@ -54,7 +54,7 @@ def test_another_network_keeps_the_width_but_not_the_options_of_the_default_one(
         defaults={"network": {"width": 0.5}},
         experiments={"own": {"network": {"name": "mmran.networks.mmran:MMRAN"}}},
     )
-    assert checked.resolve("own").network == NetworkSpec("mmran.networks.mmran:MMRAN", 0.5)
+    assert checked.resolve("own").network == NetworkSpec("mmran.networks.mmran:MMRAN", 0.5, mask_prior="data")
 
 
 def test_a_network_from_outside_is_known_by_the_name_the_configuration_gives_it(paper: dict[str, Any]) -> None:

@@ -1,0 +1,41 @@
+"""The networks of the registry and their variants, small enough to test."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from mmran.networks import NETWORKS, build, network_class, presets
+from mmran.networks.attention import ATTENTIONS
+from mmran.networks.output import Network, NetworkOutput
+
+WIDTH = 1 / 16
+VARIANTS = [
+    pytest.param(network, options, id=preset) for network in NETWORKS for preset, options in presets(network).items()
+] + [
+    pytest.param("mmran", {"attention": attention, "reading": "released"}, id=f"released-{attention}")
+    for attention in ATTENTIONS
+    if attention not in ("none", "mram")  # presets already
+]
+SEGMENTING = [name for name in NETWORKS if "segmentation" in network_class(name).tasks]
+
+
+def small(name: str, options: dict[str, Any], seed: int = 0, **more: Any) -> Network:
+    torch.manual_seed(seed)
+    return build(name, **({"width": WIDTH} | options | more))
+
+
+def images_of(height: int, width: int, seed: int = 0) -> Tensor:
+    return torch.rand(2, 1, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+def total(output: NetworkOutput) -> Tensor:
+    """A number that depends on every element of every output, each with another weight."""
+    parts = [part for part in (output.mask_logits, output.class_logits, *output.auxiliary) if part is not None]
+    return weighted_sum(parts)
+
+
+def weighted_sum(parts: Iterable[Tensor]) -> Tensor:
+    return sum((part * torch.linspace(0.5, 1.5, part.numel()).view_as(part)).sum() for part in parts)
