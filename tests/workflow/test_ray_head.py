@@ -50,13 +50,13 @@ def test_without_the_heads_token_a_job_ends_in_a_clear_line(
 ) -> None:
     address = reach["RAY_ADDRESS"]
     line = refusal(tiny, tmp_path, {"RAY_ADDRESS": address} | given)
-    assert line.startswith(f"mmran train: RAY_ADDRESS={address}: the head there does not let us in")
+    assert line.startswith(f"mmran train: RAY_ADDRESS={address}: authentication failed")
     assert says in line
 
 
 def test_a_trial_that_fits_on_no_machine_is_refused(tiny: Path, tmp_path: Path, reach: dict[str, str]) -> None:
     line = refusal(tiny, tmp_path, reach, "--gpus", "1", "--trials-per-gpu", "2")
-    assert "a trial takes 1 CPUs and 0.5 GPUs of one machine, and its machines have 1 CPUs and 0 GPUs" in line
+    assert "a trial needs 1 CPUs and 0.5 GPUs of one machine, and its machines have 1 CPUs and 0 GPUs" in line
 
 
 def test_more_gpus_than_are_visible_are_refused_in_rays_words() -> None:
@@ -64,7 +64,7 @@ def test_more_gpus_than_are_visible_are_refused_in_rays_words() -> None:
     one = environment() | {"CUDA_VISIBLE_DEVICES": "0"}
     done = subprocess.run(command, env=one, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "mmran run: the Ray head ended while it started" in done.stderr
+    assert "mmran run: the Ray head failed to start" in done.stderr
     assert "CUDA_VISIBLE_DEVICES contains ['0']" in done.stderr
 
 
@@ -121,17 +121,16 @@ def test_nobody_outside_can_connect_and_after_a_lost_head_the_same_command_goes_
 
 
 EARLY = """
-import contextlib, os, signal, subprocess, sys
-from mmran.tune import head
+import os, signal, subprocess, sys
+from mmran.tune.beside import run_passing_signals
 
 def popen(*arguments, start=subprocess.Popen, **options):
     child = start(*arguments, **options)
     os.kill(os.getpid(), signal.SIGINT)
     return child
 
-head.head = lambda cpus, gpus: contextlib.nullcontext({"RAY_ADDRESS": "none"})
 subprocess.Popen = popen
-sys.exit(head.run_beside_head(["sleep", "60"], 1, 0))
+sys.exit(run_passing_signals(["sleep", "60"], {}))
 """
 
 

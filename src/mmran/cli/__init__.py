@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from mmran import __version__
-from mmran.cli import data, experiments, figures, networks, plan, results, search, training
+from mmran.cli import data, experiments, figures, networks, plan, results, running, search, training
 from mmran.cli.stopping import ends_on_sigterm
 from mmran.cli.verb import Verb
 from mmran.errors import UserError
@@ -18,6 +18,7 @@ VERBS: tuple[Verb, ...] = (
     *plan.VERBS,
     *training.VERBS,
     *search.VERBS,
+    *running.VERBS,
     *results.VERBS,
     *figures.VERBS,
 )

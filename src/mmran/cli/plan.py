@@ -41,6 +41,7 @@ def _arguments(parser: ArgumentParser) -> None:
 def _run(arguments: Namespace) -> None:
     from mmran.config.configuration import Config
     from mmran.config.load import load
+    from mmran.machine import available_cpus, visible_gpus
     from mmran.planning.totals import totals
 
     _check(arguments)
@@ -49,7 +50,7 @@ def _run(arguments: Namespace) -> None:
     values |= {"source": arguments.source} if arguments.source else {}
     config = Config.checked(values)
     trainings = _trainings(config, arguments)
-    summary = totals(config, trainings, arguments.gpus or _gpus_here(), arguments.cores or _cores_here())
+    summary = totals(config, trainings, arguments.gpus or max(1, visible_gpus()), arguments.cores or available_cpus())
     if arguments.json:
         from mmran.files import canonical_json
 
@@ -83,18 +84,6 @@ def _trainings(config: "Config", arguments: Namespace) -> "list[Training]":
         task = bar.add_task("counting operations", total=n)
         folders = [config.results, *arguments.measured]
         return plan(config, folders, arguments.tflops, lambda name: bar.advance(task))
-
-
-def _gpus_here() -> int:
-    import torch
-
-    return max(1, torch.cuda.device_count())
-
-
-def _cores_here() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0))
 
 
 VERBS = (

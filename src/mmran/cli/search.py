@@ -17,16 +17,16 @@ def _search_arguments(parser: ArgumentParser) -> None:
 
 def _search(arguments: Namespace) -> None:
     from mmran.config.search import SearchSpec
-    from mmran.tune.cluster import Share
+    from mmran.tune.cluster import TrialResources
     from mmran.tune.runner import Halving, search_with_ray
     from mmran.tune.search import STATUSES, deliver_search, plan_search
 
     search = SearchSpec.read(arguments.spec)
     trials = plan_search(search, arguments.store, arguments.split, arguments.work)
-    share = Share(arguments.threads, arguments.gpus, arguments.trials_per_gpu)
+    resources = TrialResources(arguments.threads, arguments.gpus, arguments.trials_per_gpu)
     halving = Halving(search.experiment.training.epochs, search.grace_epochs, search.reduction_factor)
-    failures = search_with_ray(trials, share, halving)
-    found = deliver_search(search, trials, failures, share.trials_per_gpu, arguments.output)
+    failures = search_with_ray(trials, resources, halving)
+    found = deliver_search(search, trials, failures, resources.trials_per_gpu, arguments.output)
     best = found["best"]
     print(f"{len(trials)} trials: " + ", ".join(f"{found['trials'][status]} {status}" for status in STATUSES))
     print(f"best: alpha {best['alpha']:g}, learning rate {best['learning_rate']:g}, batch of {best['batch_size']}")

@@ -1,9 +1,9 @@
-"""Verbs that compute with networks: train, predict, and run, which shares the GPUs between trainings."""
+"""Verbs that compute with networks: train, predict."""
 
-import sys
-from argparse import REMAINDER, ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from mmran.cli.numbers import at_least_one, not_negative
 from mmran.cli.verb import Verb
 
 
@@ -12,8 +12,12 @@ def trial_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--spec", type=Path, required=True, metavar="JSON", help="specification of the experiment")
     parser.add_argument("--store", type=Path, required=True, metavar="H5", help="converted slices")
     parser.add_argument("--split", type=Path, required=True, metavar="CSV", help="who trains, validates and tests")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads per trial (default: %(default)s)")
-    parser.add_argument("--gpus", type=int, default=0, help="GPUs to use, 0 for the CPU (default: %(default)s)")
+    parser.add_argument(
+        "--threads", type=at_least_one, default=1, metavar="N", help="CPU threads of a trial (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--gpus", type=not_negative, default=0, metavar="N", help="GPUs to use, 0 for the CPU (default: %(default)s)"
+    )
 
 
 def sharing_arguments(parser: ArgumentParser) -> None:
@@ -22,7 +26,11 @@ def sharing_arguments(parser: ArgumentParser) -> None:
         "--work", type=Path, default=Path("results/.work"), metavar="DIR", help="checkpoints (default: %(default)s)"
     )
     parser.add_argument(
-        "--trials-per-gpu", type=int, default=1, help="trials that share one GPU (default: %(default)s)"
+        "--trials-per-gpu",
+        type=at_least_one,
+        default=1,
+        metavar="N",
+        help="trials that share one GPU (default: %(default)s)",
     )
 
 
@@ -48,10 +56,10 @@ def _train(arguments: Namespace) -> None:
         for trial in trials:
             run_trial(trial, gpu=arguments.gpus > 0, threads=arguments.threads)
     else:
-        from mmran.tune.cluster import Share
+        from mmran.tune.cluster import TrialResources
         from mmran.tune.runner import train_with_ray
 
-        train_with_ray(trials, Share(arguments.threads, arguments.gpus, arguments.trials_per_gpu))
+        train_with_ray(trials, TrialResources(arguments.threads, arguments.gpus, arguments.trials_per_gpu))
     deliver(trials, arguments.output)
     write_text(arguments.output / "spec.json", arguments.spec.read_text(encoding="utf-8"))
 
@@ -80,25 +88,6 @@ def _predict(arguments: Namespace) -> None:
     print(f"{arguments.output}: {n} test slices predicted")
 
 
-def _run_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--cpus", type=int, help="CPUs to hand out (default: all)")
-    parser.add_argument("--gpus", type=int, help="GPUs to hand out (default: all)")
-    parser.add_argument("command", nargs=REMAINDER, help="what to run; default: snakemake --cores all")
-
-
-def _run(arguments: Namespace) -> None:
-    import os
-
-    import torch
-
-    from mmran.tune.head import run_beside_head
-
-    command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
-    cpus = arguments.cpus or len(os.sched_getaffinity(0))
-    gpus = torch.cuda.device_count() if arguments.gpus is None else arguments.gpus
-    sys.exit(run_beside_head(command or ["snakemake", "--cores", "all"], cpus, gpus))
-
-
 VERBS = (
     Verb(
         "train",
@@ -118,14 +107,5 @@ VERBS = (
         "      --output results/demo/experiments/mmran/paper/predictions.h5",
         _predict_arguments,
         _predict,
-    ),
-    Verb(
-        "run",
-        "run a command beside a Ray head that its trainings share",
-        "Start a Ray head on this machine, run a command, stop the head, also on Ctrl-C. All trainings that the\n"
-        "command starts lease their CPUs and GPUs from that head: no two take one GPU beyond its share.\n\n"
-        "  mmran run -- snakemake --cores all --configfile workflow/overlays/demo.yaml",
-        _run_arguments,
-        _run,
     ),
 )

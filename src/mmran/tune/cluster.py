@@ -1,4 +1,4 @@
-"""The connection to a Ray head: the one that a run shares, or one of this job's own."""
+"""The connection to a Ray head: the shared one that RAY_ADDRESS names, or a private one."""
 
 import contextlib
 import os
@@ -10,51 +10,73 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmran.errors import UserError
-from mmran.tune.head import HEAD_PYTHON, ends_without, head
+from mmran.tune.head import HEAD_PYTHON, exit_if_head_lost, head, python_identity
 
 
 @dataclass(frozen=True)
-class Share:
+class TrialResources:
     """What one trial leases.
 
     Attributes:
         threads: CPU threads.
         gpus: whole GPUs of the job, 0 for none.
-        trials_per_gpu: how many trials share one.
+        trials_per_gpu: trials that share one GPU.
     """
 
     threads: int
     gpus: int
     trials_per_gpu: int = 1
 
-    def resources(self) -> dict[str, float]:
+    @property
+    def gpu_share(self) -> float:
+        """The part of a GPU that a trial leases."""
+        return 1 / self.trials_per_gpu if self.gpus else 0
+
+    @property
+    def at_a_time(self) -> int:
+        """Trials that a private head runs side by side; the GPUs decide, if there are any."""
+        return max(1, self.gpus * self.trials_per_gpu)
+
+    def for_ray(self) -> dict[str, float]:
         """In Ray's terms."""
-        return {"cpu": self.threads, "gpu": 1 / self.trials_per_gpu if self.gpus else 0}
+        return {"cpu": self.threads, "gpu": self.gpu_share}
+
+
+def shared_address() -> str | None:
+    """The address in RAY_ADDRESS; None if the variable is unset or empty."""
+    return os.environ.get("RAY_ADDRESS", "").strip() or None
+
+
+def shares_this_machine() -> bool:
+    """Whether every trial runs on this machine: there is no shared head, or it is the one of `mmran run`."""
+    return shared_address() is None or HEAD_PYTHON in os.environ
 
 
 @contextlib.contextmanager
-def connected(share: Share) -> Iterator[None]:
-    """Connect to the head that RAY_ADDRESS names, or to one of this job's own, with its threads and GPUs."""
+def connected(resources: TrialResources) -> Iterator[None]:
+    """Connect to the shared head, or to a private one with the threads and GPUs of this job.
+
+    Raises:
+        UserError: the head cannot be joined or started, or has no room for a trial.
+    """
     with contextlib.ExitStack() as stack:
-        if "RAY_ADDRESS" not in os.environ:
-            # Where there are GPUs, it is they who decide how many trials run at a time.
-            at_a_time = max(1, share.gpus * share.trials_per_gpu)
-            os.environ.update(stack.enter_context(head(share.threads * at_a_time, share.gpus)))
+        if shared_address() is None:
+            os.environ.update(stack.enter_context(head(resources.threads * resources.at_a_time, resources.gpus)))
             stack.callback(os.environ.pop, "RAY_ADDRESS")
         # Ray reads these when it is imported.
         os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
-        # The banner of the newer output names a folder that is removed after the run.
+        # The banner of the newer output names a folder that is deleted after the run.
         os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-        # Otherwise Ray warns that a worker without a GPU will in future see them all.
+        # Otherwise Ray warns that a worker without a GPU will see all of them in a future version.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        # A conda environment rarely has the last digit of the Python that runs the head; Ray would insist on it.
+        # A conda environment rarely has the patch version of the Python that runs the head; Ray would insist on it.
         os.environ.setdefault("RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL", "minor")
         _connect(os.environ["RAY_ADDRESS"])
         import ray
 
         stack.callback(ray.shutdown)
-        stack.enter_context(ends_without(os.environ["RAY_ADDRESS"]))
-        _check_room(share)
+        stack.enter_context(exit_if_head_lost(os.environ["RAY_ADDRESS"]))
+        _check_room(resources)
         yield
 
 
@@ -71,41 +93,41 @@ def _connect(address: str) -> None:
         raise UserError(f"RAY_ADDRESS={address}: no Ray head answers there ({error}); {remedy}") from error
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
-        # ray.init would repeat this for 20 s before it says that it is not let in.
+        # ray.init would retry for 20 s before it reports that authentication failed.
         GcsClient(address=address)
-        ray.init(address=address, log_to_driver=False, logging_level="error", runtime_env=_environment())
-        # Ray has put a silent exit in its place.
+        ray.init(address=address, log_to_driver=False, logging_level="error", runtime_env=_runtime_environment())
+        # Ray has replaced the handler by a silent exit.
         signal.signal(signal.SIGTERM, on_sigterm)
     except ray.exceptions.AuthenticationError as error:
         token = "is" if os.environ.get("RAY_AUTH_MODE") == "token" else "is not"
         raise UserError(
-            f"RAY_ADDRESS={address}: the head there does not let us in (RAY_AUTH_MODE=token {token} set, and "
-            f"RAY_AUTH_TOKEN must be the head's); {remedy}"
+            f"RAY_ADDRESS={address}: authentication failed (RAY_AUTH_MODE=token {token} set, and RAY_AUTH_TOKEN must "
+            f"be the head's); {remedy}"
         ) from error
     except Exception as error:
-        # Another version of Ray or of Python, or no Ray at all; the reason is in the cause where there is one.
+        # Another version of Ray or of Python, or not Ray at all; the cause, if there is one, has the reason.
         reason = " ".join(str(error.__cause__ or error).split())
         raise UserError(f"RAY_ADDRESS={address}: the head there cannot be joined ({reason}); {remedy}") from error
 
 
-def _environment() -> dict[str, Any] | None:
-    """This job's environment for its workers, where it is not the head's; it costs them seconds to start."""
-    if os.environ.get(HEAD_PYTHON, sys.executable) == sys.executable:
+def _runtime_environment() -> dict[str, Any] | None:
+    """This job's Python for its workers if the head has another one; workers then take seconds longer to start."""
+    if os.environ.get(HEAD_PYTHON, python_identity()) == python_identity():
         return None
     return {"py_executable": sys.executable, "env_vars": {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}}
 
 
-def _check_room(share: Share) -> None:
-    """Refuse what no machine can ever lease: Ray would wait for such a machine without a word."""
+def _check_room(resources: TrialResources) -> None:
+    """Refuse a trial that fits on no machine: Ray would wait for one without a word."""
     import ray
 
-    asked = share.resources()
+    asked = resources.for_ray()
     threads, gpus = asked["cpu"], asked["gpu"]
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if any(node.get("CPU", 0) >= threads and node.get("GPU", 0) >= gpus for node in nodes):
         return
-    there = "; ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
+    found = "; ".join(f"{node.get('CPU', 0):g} CPUs and {node.get('GPU', 0):g} GPUs" for node in nodes)
     raise UserError(
-        f"RAY_ADDRESS={os.environ['RAY_ADDRESS']}: a trial takes {threads:g} CPUs and {gpus:.3g} GPUs of one machine, "
-        f"and its machines have {there}; lower threads or gpus, or let a larger machine join"
+        f"RAY_ADDRESS={os.environ['RAY_ADDRESS']}: a trial needs {threads:g} CPUs and {gpus:.3g} GPUs of one machine, "
+        f"and its machines have {found}; lower threads or gpus, or add a larger machine"
     )

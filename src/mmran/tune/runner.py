@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from mmran.errors import UserError
 from mmran.training.history import read_history
 from mmran.training.trial import Trial, run_trial
-from mmran.tune.cluster import Share, connected
+from mmran.tune.cluster import TrialResources, connected
 
 # A worker that dies, of a lost node or too little memory, is worth another try; a wrong value is not.
 MAX_FAILURES = 2
@@ -57,7 +57,7 @@ class Halving:
         )
 
 
-def train_with_ray(trials: Sequence[Trial], share: Share) -> None:
+def train_with_ray(trials: Sequence[Trial], resources: TrialResources) -> None:
     """Train the trials of one experiment as one Tuner, on the shared Ray head or on one of this job's own.
 
     Raises:
@@ -69,7 +69,7 @@ def train_with_ray(trials: Sequence[Trial], share: Share) -> None:
             print(f"{trial.experiment.name} {trial.name}: trained before, kept", flush=True)
     if not waiting:
         return
-    failures = _tune(waiting, share)
+    failures = _tune(waiting, resources)
     for i, trial in enumerate(waiting):
         if i not in failures and not trial.finished():
             failures[i] = _complaint(trial, "ended without weights")
@@ -77,7 +77,7 @@ def train_with_ray(trials: Sequence[Trial], share: Share) -> None:
         raise UserError(f"{len(failures)} of {len(waiting)} trials failed: " + "; ".join(failures.values()))
 
 
-def search_with_ray(trials: Sequence[Trial], share: Share, halving: Halving) -> dict[int, str]:
+def search_with_ray(trials: Sequence[Trial], resources: TrialResources, halving: Halving) -> dict[int, str]:
     """Train the trials of a search as one Tuner, and stop the worse ones early.
 
     A trial that fails is a bad draw, a learning rate that is too high say, and no failure of the search.
@@ -88,22 +88,22 @@ def search_with_ray(trials: Sequence[Trial], share: Share, halving: Halving) -> 
     Raises:
         UserError: Ray cannot be reached, or every trial failed.
     """
-    failures = _tune(trials, share, halving)
+    failures = _tune(trials, resources, halving)
     if len(failures) == len(trials):
         raise UserError(f"all {len(trials)} trials failed; the first: {failures[0]}")
     return failures
 
 
-def _tune(trials: Sequence[Trial], share: Share, halving: Halving | None = None) -> dict[int, str]:
+def _tune(trials: Sequence[Trial], resources: TrialResources, halving: Halving | None = None) -> dict[int, str]:
     """Run trials to their end, or until `halving` stops them; returns what failed, and why."""
-    with connected(share):
+    with connected(resources):
         from ray import tune
 
         # Tune's own files are of no use after the run: what is to last, the training loop writes.
         storage = Path(tempfile.mkdtemp(prefix="tune-", dir=_made(trials[0].work)))
-        train = tune.with_parameters(_train_one, trials=trials, share=share, replay=halving is not None)
+        train = tune.with_parameters(_train_one, trials=trials, resources=resources, replay=halving is not None)
         tuner = tune.Tuner(
-            tune.with_resources(train, share.resources()),
+            tune.with_resources(train, resources.for_ray()),
             param_space={"index": tune.grid_search(list(range(len(trials))))},
             tune_config=tune.TuneConfig(scheduler=halving.scheduler() if halving else None),
             run_config=tune.RunConfig(
@@ -120,7 +120,7 @@ def _tune(trials: Sequence[Trial], share: Share, halving: Halving | None = None)
             shutil.rmtree(storage, ignore_errors=True)
 
 
-def _train_one(config: dict[str, Any], trials: Sequence[Trial], share: Share, replay: bool) -> None:
+def _train_one(config: dict[str, Any], trials: Sequence[Trial], resources: TrialResources, replay: bool) -> None:
     """One trial in a Ray worker: every line of its log goes to the driver and to train.log in its folder."""
     trial = trials[config["index"]]
     with (_made(trial.folder) / "train.log").open("a", encoding="utf-8") as file:
@@ -130,7 +130,9 @@ def _train_one(config: dict[str, Any], trials: Sequence[Trial], share: Share, re
                 reports.epoch(row)
         reports.line(f"{trial.experiment.name} {trial.name}: {_place()}")
         try:
-            run_trial(trial, gpu=share.gpus > 0, threads=share.threads, log=reports.line, on_epoch=reports.epoch)
+            run_trial(
+                trial, gpu=resources.gpus > 0, threads=resources.threads, log=reports.line, on_epoch=reports.epoch
+            )
             reports.rest()
         except UserError as error:
             reports.failure(str(error))

@@ -1,0 +1,72 @@
+"""A command beside a Ray head that all its trainings share."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from mmran.errors import UserError
+from mmran.tune.head import end_with_parent, head
+
+
+def run_beside_head(command: Sequence[str], cpus: int, gpus: int) -> int:
+    """Run a command whose trainings share a head on this machine; returns its exit code.
+
+    SIGINT and SIGTERM are passed on to the command and all it started; a lost terminal (SIGHUP) is passed on as
+    SIGTERM, so that trainings save what they have. The head stops when the command has ended.
+
+    Args:
+        command: program and arguments.
+        cpus: CPUs that the head leases.
+        gpus: GPUs that the head leases.
+
+    Raises:
+        UserError: the program does not exist, or the head does not start.
+    """
+    with head(cpus, gpus) as environment:
+        print(f"Ray head with {cpus} CPUs and {gpus} GPUs at {environment['RAY_ADDRESS']}", file=sys.stderr)
+        return run_passing_signals(command, environment)
+
+
+def run_passing_signals(command: Sequence[str], environment: dict[str, str]) -> int:
+    """Run a command in a process group of its own and pass signals on; returns its exit code.
+
+    Args:
+        command: program and arguments.
+        environment: variables to add to this process's.
+
+    Raises:
+        UserError: the program does not exist.
+    """
+    child: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
+
+    # The command decides how it ends.
+    def pass_on(number: int, frame: FrameType | None = None) -> None:
+        if child is None:
+            early.append(number)
+        elif child.poll() is None:
+            os.killpg(child.pid, signal.SIGTERM if number == signal.SIGHUP else number)
+
+    # Before there is a child: a signal that arrives while it starts is passed on once it runs.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, pass_on)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, pass_on)
+    try:
+        child = subprocess.Popen(command, env={**os.environ, **environment}, preexec_fn=end_with_parent)
+    except FileNotFoundError as error:
+        raise UserError(f"{command[0]}: no such command; is the environment with snakemake activated?") from error
+    except PermissionError as error:
+        raise UserError(f"{command[0]}: not a program that can be run ({error.strerror})") from error
+    for arrived in early:
+        pass_on(arrived)
+    code = child.wait()
+    if code < 0:
+        # Killed before it could stop what it had started.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGTERM)
+    return code if code >= 0 else 128 - code
