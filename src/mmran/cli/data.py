@@ -6,7 +6,9 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from mmran.cli.experiments import config_argument
 from mmran.cli.verb import Verb
+from mmran.data.published import FIELD_OF_VIEW_MM
 from mmran.errors import UserError
 
 
@@ -60,9 +62,9 @@ def _convert_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--field-of-view-mm",
         type=float,
-        default=250.88,
+        default=FIELD_OF_VIEW_MM,
         metavar="MM",
-        help="side of the imaged square, for the pixel spacing (default 250.88: 512 pixels of .49 mm)",
+        help="side of the imaged square in mm, which sets the pixel spacing (default %(default)s)",
     )
     parser.add_argument(
         "--keep-going", action="store_true", help="leave bad files out and list them, instead of stopping"
@@ -112,39 +114,38 @@ def _verify(arguments: Namespace) -> None:
 def _split_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("store", type=Path, metavar="STORE.h5", help="a store written by convert")
     protocol = parser.add_mutually_exclusive_group(required=True)
-    protocol.add_argument("--protocol", metavar="NAME", help="paper, patient or cvind, with its usual values")
+    protocol.add_argument("--protocol", metavar="NAME", help="a protocol of the configuration, such as paper")
     protocol.add_argument("--spec", type=Path, metavar="PROTOCOL.json", help="a protocol as a JSON object")
+    config_argument(parser)
     parser.add_argument(
         "--output", type=Path, required=True, metavar="SPLIT.csv", help="the split; its report is SPLIT.json"
     )
 
 
 def _split(arguments: Namespace) -> None:
-    from mmran.data.splits import PROTOCOLS, make_split, split_report
+    from mmran.config.configuration import Config
+    from mmran.data.protocol import Protocol
+    from mmran.data.split_report import SplitReport
+    from mmran.data.splits import ROLES, make_split
     from mmran.data.store import SliceStore
-    from mmran.files import read_json, write_json, write_text
+    from mmran.files import write_text
 
     if arguments.output.suffix == ".json":
-        raise UserError(f"{arguments.output}: expected a name ending in .csv, its report takes the .json")
+        raise UserError(f"{arguments.output}: expected a name ending in .csv; the report takes .json")
     if arguments.spec:
-        protocol = read_json(arguments.spec)
-        if not isinstance(protocol, dict):
-            raise UserError(f"{arguments.spec}: expected a JSON object such as {PROTOCOLS['paper']}")
-    elif arguments.protocol in PROTOCOLS:
-        protocol = PROTOCOLS[arguments.protocol]
+        protocol = Protocol.read(arguments.spec)
     else:
-        raise UserError(f"--protocol {arguments.protocol}: expected one of {', '.join(PROTOCOLS)}")
+        protocol = Config.read(arguments.config).protocol(arguments.protocol)
     with SliceStore(arguments.store) as store:
         split = make_split(store.index, protocol, store.cvind)
-        report = {"protocol": protocol, "data": store.digest, **split_report(split)}
-    write_json(arguments.output.with_suffix(".json"), report)
+        report = SplitReport.of(split, protocol, store.digest)
+    write_text(arguments.output.with_suffix(".json"), report.to_json())
     write_text(arguments.output, split.to_csv(index=False))
-    sizes = " / ".join(str(report["folds"][0][role]["slices"]) for role in ("train", "val", "test"))
-    siblings = report["siblings"]
+    sizes = " / ".join(str(getattr(report.folds[0], role).slices) for role in ROLES)
     print(
-        f"{arguments.output}: {len(report['folds'])} folds of {report['slices']} slices, the first {sizes}; "
-        f"test slices with a slice of the same patient in training {100 * siblings['same_pid']:.1f} %, "
-        f"of the same family {100 * siblings['same_family']:.1f} %"
+        f"{arguments.output}: {len(report.folds)} folds of {report.slices} slices, the first {sizes}; "
+        f"test slices with a slice of the same patient in training {100 * report.siblings.same_pid:.1f} %, "
+        f"of the same family {100 * report.siblings.same_family:.1f} %"
     )
 
 
@@ -180,9 +181,10 @@ VERBS = (
     Verb(
         "split",
         "divide the slices into training, validation and test",
-        "Writes which slice trains, validates and tests in each fold, and a report of how far the\n"
-        "test slices are known from training. Protocols: paper (8:1:1 by slice), patient (5 folds by\n"
-        "patient and repeat examination), cvind (the published folds), or a JSON object.\n\n"
+        "Writes which slices train, validate and test in each fold, and a report of what the test\n"
+        "slices have in common with training. The configuration's protocols are paper (8:1:1 by\n"
+        "slice), patient (5 folds that keep a patient's examinations together) and cvind (the\n"
+        "published folds).\n\n"
         "  mmran split results/data/slices.h5 --protocol patient --output results/splits/patient.csv",
         _split_arguments,
         _split,

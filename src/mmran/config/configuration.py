@@ -14,6 +14,7 @@ from mmran.config.provenance import training_code
 from mmran.config.schema import check_schema
 from mmran.config.search import SearchSpec
 from mmran.config.tables import TableSpec
+from mmran.data.protocol import Protocol
 
 # `name` decides what the keys beside it mean; under another name the default's options are meaningless.
 _CHOOSERS = ("network", "schedule")
@@ -45,6 +46,8 @@ class Config:
         check_schema(values)
         check_names(values)
         config = cls(values)
+        for name in values["protocols"]:
+            config.protocol(name)
         for name, entry in values["experiments"].items():
             if not isinstance(entry, str):
                 check_experiment(config.resolve(name))
@@ -68,12 +71,16 @@ class Config:
         """The protocols that experiments are trained and tested under, the headline first."""
         return list(self.values["evaluate_under"])
 
-    def protocol(self, name: str) -> dict[str, Any]:
-        """What the stage `split` needs to know of one protocol."""
-        protocol = dict(self.values["protocols"][name])
-        if self.values["data"].get("patients_per_class"):
-            protocol["patients_per_class"] = self.values["data"]["patients_per_class"]
-        return protocol
+    def protocol(self, name: str) -> Protocol:
+        """How the stage `split` divides the slices under one protocol.
+
+        Raises:
+            UserError: there is no such protocol, or one of its values is out of range or unused.
+        """
+        values = dict(lookup(self.values["protocols"], name, "protocol"))
+        if values.get("method") != "file":
+            values["patients_per_class"] = self.values["data"].get("patients_per_class")
+        return Protocol.from_values(values, f"config: protocols.{name}")
 
     def experiment_name(self, name: str) -> str:
         """Follow `baseline: dynamic` to the experiment that is trained."""

@@ -26,7 +26,7 @@ _LATE_IMPORT = re.compile(r"^[A-Za-z_]\w*(\.\w+)+:[A-Za-z_]\w*$")
 STAGES = {
     "convert": ("mmran.data.convert", "mmran.data.phantom.patients"),
     "verify": ("mmran.data.audit",),
-    "split": ("mmran.data.splits",),
+    "split": ("mmran.data.splits", "mmran.data.split_report"),
     "predict": ("mmran.evaluation.predict",),
     "evaluate": ("mmran.evaluation.evaluate",),
     "search": ("mmran.tune.search", "mmran.tune.runner"),

@@ -20,7 +20,7 @@ from mmran.files import canonical_json, read_json, sha256_file, write_text_if_ch
 
 def texts(config: Config) -> dict[str, str]:
     """Every specification of a configuration: path below `results/specs` -> its text."""
-    protocols = {f"protocols/{name}.json": canonical_json(config.protocol(name)) for name in config.protocols}
+    protocols = {f"protocols/{name}.json": config.protocol(name).to_json() for name in config.protocols}
     experiments = {f"experiments/{name}.json": config.resolve(name).to_json() for name in config.experiments()}
     tables = {f"tables/{name}.json": config.table(name).to_json() for name in config.tables}
     figures = {f"figures/{name}.json": config.figure(name).to_json() for name in config.figures}

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mmran.data.cheng import CLASS_NAMES, border_mask
+from mmran.data.published import COUNTS
 from mmran.data.store import SliceStore, narrow, slice_digest, store_digest
-
-PUBLISHED = {"slices": 3064, "meningioma": 708, "glioma": 1426, "pituitary": 930, "patients": 233}
-"""Counts of the published data set. Source: Cheng et al. 2015."""
 
 LOW_AGREEMENT = 0.7
 _PUBLISHED_PID = r"\d{5,6}|MR\d{6}[A-Z]?"
@@ -199,10 +197,10 @@ def _published(index: pd.DataFrame) -> dict[str, Any]:
     """How the store compares with the published set: complete, a subset of it, or something else."""
     here = {"slices": len(index), "patients": int(index["pid"].nunique())}
     here |= {name: int((index["label"] == i).sum()) for i, name in enumerate(CLASS_NAMES, start=1)}
-    from_it = index["slice"].max() <= PUBLISHED["slices"] and index["pid"].str.fullmatch(_PUBLISHED_PID).all()
-    within = all(here[key] <= n for key, n in PUBLISHED.items())
-    relation = "complete" if here == PUBLISHED else "subset" if within else "other"
+    from_it = index["slice"].max() <= COUNTS["slices"] and index["pid"].str.fullmatch(_PUBLISHED_PID).all()
+    within = all(here[key] <= n for key, n in COUNTS.items())
+    relation = "complete" if here == COUNTS else "subset" if within else "other"
     return {
         "relation": relation if from_it else "other",
-        "counts": {key: {"here": here[key], "published": n} for key, n in PUBLISHED.items()},
+        "counts": {key: {"here": here[key], "published": n} for key, n in COUNTS.items()},
     }

@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mmran.data.cheng import SliceError, parse_cvind, parse_slice, pid_family
+from mmran.data.published import FIELD_OF_VIEW_MM
 from mmran.data.sources import Entry, Source, open_source
 from mmran.data.store import INDEX_NAME, INDEX_TYPES, SliceStore, narrow, slice_digest
 from mmran.data.store_writer import WaitingSlice, write_store
@@ -27,9 +28,6 @@ from mmran.files import atomic_path, sha256_file
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-FIELD_OF_VIEW_MM = 250.88
-"""Side of the imaged square: 512 pixels of .49 mm, as the data set's authors give it."""
 
 _READERS = min(4, os.cpu_count() or 1)
 

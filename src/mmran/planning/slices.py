@@ -4,12 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmran.config.configuration import Config
+from mmran.data import published
 from mmran.data.cheng import CLASS_NAMES
 from mmran.errors import UserError
-
-PUBLISHED_SLICES, PUBLISHED_PATIENTS = 3064, 233
-_FOLDS = {"slice": 1, "family": 5, "cvind": 5}
-"""Of a protocol that does not say how many it has."""
 
 
 @dataclass(frozen=True)
@@ -29,21 +26,21 @@ def count_slices(config: Config, protocol: str) -> Slices:
     Raises:
         UserError: the protocol is a csv of the user's own that cannot be read.
     """
-    values = config.protocol(protocol)
+    found = config.protocol(protocol)
     path = config.results / "splits" / f"{protocol}.csv"
     if path.is_file():
         return _listed(path)
-    if values["method"] == "file":
-        return _listed(Path(values.get("path", "")))
+    if found.path is not None:
+        return _listed(Path(found.path))
     n, patients, source = stored_slices(config)
-    if per_class := values.get("patients_per_class"):
-        n = round(n * min(1.0, len(CLASS_NAMES) * per_class / patients))
-    folds = int(values.get("folds", _FOLDS[values["method"]]))
-    if values["method"] == "slice":
-        shares = [float(share) for share in values.get("fractions", (0.8, 0.1, 0.1))]
+    if found.patients_per_class is not None:
+        n = round(n * min(1.0, len(CLASS_NAMES) * found.patients_per_class / patients))
+    if found.fractions is not None:
+        folds, shares = 1, found.fractions
     else:
         # One part tests, one validates, the others train.
-        shares = [1 - 2 / folds, 1 / folds, 1 / folds]
+        folds = found.folds or published.N_FOLDS
+        shares = (1 - 2 / folds, 1 / folds, 1 / folds)
     train, val, test = (round(n * share) for share in shares)
     return Slices(train, val, test, folds, source)
 
@@ -76,4 +73,4 @@ def stored_slices(config: Config) -> tuple[int, int, str]:
         phantom = config.values["data"]["phantom"]
         n = sum(patient(phantom["seed"], k).n_slices for k in range(phantom["patients"]))
         return n, phantom["patients"], "the phantom"
-    return PUBLISHED_SLICES, PUBLISHED_PATIENTS, "the published data set"
+    return published.COUNTS["slices"], published.COUNTS["patients"], "the published data set"

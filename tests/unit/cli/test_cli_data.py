@@ -12,6 +12,8 @@ from mmran.cli.data import VERBS
 from mmran.data.splits import read_split
 from mmran.errors import UserError
 
+CONFIG = Path(__file__).parents[3] / "config.yaml"
+
 
 def mmran(*words: object) -> None:
     parser = argparse.ArgumentParser()
@@ -75,7 +77,7 @@ def test_split_writes_a_csv_and_its_report(
     store: Path, tmp_path: Path, protocol: str, n_folds: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "splits" / f"{protocol}.csv"
-    mmran("split", store, "--protocol", protocol, "--output", output)
+    mmran("split", store, "--protocol", protocol, "--config", CONFIG, "--output", output)
     assert read_split(output)["fold"].nunique() == n_folds
     report = json.loads(output.with_suffix(".json").read_text())
     assert len(report["folds"]) == n_folds
@@ -85,7 +87,7 @@ def test_split_writes_a_csv_and_its_report(
 
 
 def test_split_takes_a_protocol_from_a_file(store: Path, tmp_path: Path) -> None:
-    (tmp_path / "spec.json").write_text('{"method": "family", "folds": 4, "apart": "family"}')
+    (tmp_path / "spec.json").write_text('{"method": "family", "folds": 4, "seed": 1, "apart": "family"}')
     mmran("split", store, "--spec", tmp_path / "spec.json", "--output", tmp_path / "split.csv")
     assert read_split(tmp_path / "split.csv")["fold"].nunique() == 4
 
@@ -93,13 +95,13 @@ def test_split_takes_a_protocol_from_a_file(store: Path, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--protocol", "papers", "--output", "x.csv"], "papers: expected one of paper, patient, cvind"),
+        (["--protocol", "papers", "--output", "x.csv"], "no protocol 'papers'; did you mean 'paper'"),
         (["--protocol", "paper", "--output", "x.json"], "expected a name ending in .csv"),
     ],
 )
 def test_split_says_what_it_expected(store: Path, words: list[str], reason: str) -> None:
     with pytest.raises(UserError, match=reason):
-        mmran("split", store, *words)
+        mmran("split", store, "--config", CONFIG, *words)
 
 
 def test_a_spec_must_be_an_object(store: Path, tmp_path: Path) -> None:

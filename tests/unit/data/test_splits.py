@@ -1,24 +1,26 @@
-"""Protocols: the right counts, the same everywhere, nobody on two sides who should not be."""
+"""Splits: the right counts, the same everywhere, nobody on two sides who should not be."""
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 
-from mmran.data.cheng import pid_family
 from mmran.data.convert import convert
-from mmran.data.splits import PROTOCOLS, check_split, make_split, read_split, split_report
+from mmran.data.protocol import Protocol
+from mmran.data.split_report import SplitReport
+from mmran.data.splits import check_split, make_split, read_split
 from mmran.errors import UserError
+from tests.unit.data.patients import index_of
+
+PAPER = Protocol("slice", fractions=(0.8, 0.1, 0.1), seed=1029)
+PATIENT = Protocol("family", apart="family", folds=5, seed=1029)
+CVIND = Protocol("cvind", apart="pid")
 
 
-def index_of(patients: list[tuple[str, int, int]]) -> pd.DataFrame:
-    """An index of patients given as (pid, label, number of slices)."""
-    rows = [(pid, label) for pid, label, n_slices in patients for _ in range(n_slices)]
-    index = pd.DataFrame(rows, columns=["pid", "label"])
-    index["slice"] = range(1, len(index) + 1)
-    index["family"] = index["pid"].map(pid_family)
-    return index
+def report_of(split: pd.DataFrame, protocol: Protocol = PAPER) -> SplitReport:
+    return SplitReport.of(split, protocol, data="digest")
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def sizes(split: pd.DataFrame, fold: int = 0) -> list[int]:
 
 
 def test_the_papers_split_has_2452_306_and_306_slices(published_size: pd.DataFrame) -> None:
-    split = make_split(published_size, PROTOCOLS["paper"])
+    split = make_split(published_size, PAPER)
     assert sizes(split) == [2452, 306, 306]
     # A tenth of 708, 1426, 930 is 70.8, 142.6, 93: 306 in all, so that only the largest rest is rounded up.
     for role in ("val", "test"):
@@ -52,33 +54,47 @@ def test_the_papers_split_has_2452_306_and_306_slices(published_size: pd.DataFra
 
 
 def test_the_papers_split_does_not_change_from_version_to_version(published_size: pd.DataFrame) -> None:
-    split = make_split(published_size, PROTOCOLS["paper"]).set_index("slice")["role"]
+    split = make_split(published_size, PAPER).set_index("slice")["role"]
     # Of the meningiomas, those 71 test whose SHA-256 of "1029:<slice>" is lowest; the first of them by number.
     assert split.index[split == "test"][:5].tolist() == [7, 13, 27, 32, 38]
 
 
+def test_without_stratification_the_counts_of_the_classes_are_left_to_chance(published_size: pd.DataFrame) -> None:
+    split = make_split(published_size, replace(PAPER, stratify=False))
+    assert sizes(split) == [2452, 306, 306]
+    # Those 306 of all slices test whose SHA-256 of "1029:<slice>" is lowest.
+    tests = split.loc[split["role"] == "test"]
+    ranked = sorted(range(1, 3065), key=lambda n: hashlib.sha256(f"1029:{n}".encode()).digest())
+    assert tests["slice"].tolist() == sorted(ranked[:306])
+    assert tests.groupby("label").size().tolist() != [71, 142, 93]
+
+
+def test_family_folds_without_stratification_balance_families_alone(cohort: pd.DataFrame) -> None:
+    report = report_of(make_split(cohort, replace(PATIENT, stratify=False)))
+    assert [fold.test.families for fold in report.folds] == [6] * 5
+    assert len({fold.test.classes["glioma"] for fold in report.folds}) > 1
+
+
 def test_another_seed_gives_another_split(published_size: pd.DataFrame) -> None:
-    first, second = (
-        make_split(published_size, {**PROTOCOLS["paper"], "seed": seed})["role"].tolist() for seed in (1, 2)
-    )
+    first, second = (make_split(published_size, replace(PAPER, seed=seed))["role"].tolist() for seed in (1, 2))
     assert first != second
 
 
 def test_a_split_lists_every_slice_once_per_fold(cohort: pd.DataFrame) -> None:
-    split = make_split(cohort, PROTOCOLS["patient"])
+    split = make_split(cohort, PATIENT)
     assert split.columns.tolist() == ["slice", "pid", "family", "label", "fold", "role"]
     for _, part in split.groupby("fold"):
         assert part["slice"].tolist() == cohort["slice"].tolist()
 
 
 def test_every_slice_tests_once_and_validates_once_over_the_folds(cohort: pd.DataFrame) -> None:
-    split = make_split(cohort, PROTOCOLS["patient"])
+    split = make_split(cohort, PATIENT)
     for role in ("test", "val"):
         assert sorted(split.loc[split["role"] == role, "slice"]) == cohort["slice"].tolist()
 
 
 def test_validation_is_the_next_folds_test_part(cohort: pd.DataFrame) -> None:
-    split = make_split(cohort, PROTOCOLS["patient"])
+    split = make_split(cohort, PATIENT)
     for fold in range(5):
         val = split[(split["fold"] == fold) & (split["role"] == "val")]["slice"]
         test = split[(split["fold"] == (fold + 1) % 5) & (split["role"] == "test")]["slice"]
@@ -86,28 +102,28 @@ def test_validation_is_the_next_folds_test_part(cohort: pd.DataFrame) -> None:
 
 
 def test_no_family_stands_on_two_sides_of_a_patient_split(cohort: pd.DataFrame) -> None:
-    split = make_split(cohort, PROTOCOLS["patient"])
+    split = make_split(cohort, PATIENT)
     assert split.groupby(["fold", "family"])["role"].nunique().max() == 1
 
 
 def test_patient_folds_are_balanced_in_families_and_slices(cohort: pd.DataFrame) -> None:
-    report = split_report(make_split(cohort, PROTOCOLS["patient"]))
+    report = report_of(make_split(cohort, PATIENT))
     # Ten families a class in five folds: two of each in every fold.
-    assert [fold["test"]["families"] for fold in report["folds"]] == [6] * 5
+    assert [fold.test.families for fold in report.folds] == [6] * 5
     # Classes 1 and 3 have families of 2 to 11 slices, the k-th largest of which pairs with the k-th smallest: 13.
-    for fold in report["folds"]:
-        assert fold["test"]["classes"]["meningioma"] == fold["test"]["classes"]["pituitary"] == 13
+    for fold in report.folds:
+        assert fold.test.classes["meningioma"] == fold.test.classes["pituitary"] == 13
 
 
 def test_folds_do_not_depend_on_the_order_of_the_index(cohort: pd.DataFrame) -> None:
     shuffled = cohort.sample(frac=1, random_state=3)
-    for protocol in (PROTOCOLS["patient"], PROTOCOLS["paper"]):
+    for protocol in (PATIENT, PAPER):
         pd.testing.assert_frame_equal(make_split(cohort, protocol), make_split(shuffled, protocol))
 
 
 def test_published_folds_test_in_turn(cohort: pd.DataFrame) -> None:
     cvind = {number: 1 + i % 5 for i, number in enumerate(cohort["slice"])}
-    split = make_split(cohort, {"method": "cvind", "apart": "none"}, cvind)
+    split = make_split(cohort, Protocol("cvind"), cvind)
     for fold in range(5):
         part = split[split["fold"] == fold].set_index("slice")["role"]
         assert all((part[number] == "test") == (cvind[number] == fold + 1) for number in cvind)
@@ -117,18 +133,24 @@ def test_published_folds_test_in_turn(cohort: pd.DataFrame) -> None:
 def test_published_folds_must_be_known_for_every_slice(cohort: pd.DataFrame) -> None:
     cvind = dict.fromkeys(cohort["slice"][:-2], 1)
     with pytest.raises(UserError, match=f"no published fold for 2 of {len(cohort)} slices; convert again"):
-        make_split(cohort, PROTOCOLS["cvind"], cvind)
+        make_split(cohort, CVIND, cvind)
 
 
 def test_patients_per_class_keeps_so_many_families(cohort: pd.DataFrame) -> None:
-    few = make_split(cohort, {**PROTOCOLS["patient"], "patients_per_class": 5})
-    more = make_split(cohort, {**PROTOCOLS["patient"], "patients_per_class": 7})
+    few = make_split(cohort, replace(PATIENT, patients_per_class=5))
+    more = make_split(cohort, replace(PATIENT, patients_per_class=7))
     assert few.groupby("label")["family"].nunique().tolist() == [5, 5, 5]
     assert set(few["family"]) < set(more["family"])
 
 
+def test_every_protocol_keeps_the_same_patients(cohort: pd.DataFrame) -> None:
+    by_slice = make_split(cohort, replace(PAPER, patients_per_class=5, seed=1))
+    by_family = make_split(cohort, replace(PATIENT, patients_per_class=5, seed=2))
+    assert set(by_slice["family"]) == set(by_family["family"])
+
+
 def test_a_small_published_split_still_has_all_sides(cohort: pd.DataFrame) -> None:
-    split = make_split(cohort, {**PROTOCOLS["paper"], "patients_per_class": 2})
+    split = make_split(cohort, replace(PAPER, patients_per_class=2))
     assert min(sizes(split)) > 0
 
 
@@ -137,67 +159,29 @@ def test_a_family_on_two_sides_is_named_with_the_sides() -> None:
     split = index.assign(fold=0, role=["train", "test", "val"])
     check_split(split, "none")
     check_split(split, "pid")
-    with pytest.raises(UserError, match=r"family MR040240 \(MR040240, MR040240B\) stands in train and test of fold 0"):
+    with pytest.raises(UserError, match=r"family MR040240 \(MR040240, MR040240B\) is in train and test of fold 0"):
         check_split(split, "family")
 
 
 def test_a_protocol_that_promises_apart_fails_if_it_cannot_keep_it(cohort: pd.DataFrame) -> None:
     with pytest.raises(UserError, match="promises apart: family"):
-        make_split(cohort, {**PROTOCOLS["paper"], "apart": "family"})
+        make_split(cohort, replace(PAPER, apart="family"))
 
 
-def test_the_report_gives_the_share_of_test_slices_with_siblings_in_training() -> None:
-    index = index_of([("MR000001", 2, 3), ("MR000001B", 2, 1), ("100360", 1, 2), ("100361", 1, 1)])
-    roles = ["train", "test", "test", "test", "train", "val", "test"]
-    report = split_report(index.assign(fold=0, role=roles))
-    # Of four test slices, two are of a patient and three of a family that trains.
-    assert report["siblings"] == {"same_pid": 0.5, "same_family": 0.75}
-    assert report["patients_on_two_sides"] == ["100360", "MR000001"]
-    assert report["families_on_two_sides"] == ["100360", "MR000001"]
-    assert report["folds"][0]["test"] == {
-        "slices": 4,
-        "classes": {"meningioma": 1, "glioma": 3, "pituitary": 0},
-        "patients": 3,
-        "families": 2,
-    }
-
-
-def test_siblings_are_pooled_over_the_test_slices_of_all_folds() -> None:
-    index = index_of([("1", 1, 2), ("2", 2, 2)])
-    first = index.assign(fold=0, role=["train", "test", "train", "val"])
-    second = index.assign(fold=1, role=["test", "test", "train", "test"])
-    report = split_report(pd.concat([first, second]))
-    assert [fold["siblings"]["same_pid"] for fold in report["folds"]] == [1.0, pytest.approx(1 / 3)]
-    assert report["siblings"]["same_pid"] == 0.5  # two of four
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"method": "patients"}, "method 'patients', expected slice, family, cvind, file"),
-        ({"apart": "always"}, "apart 'always', expected none, pid, family"),
-        ({"fraction": [1]}, "unknown key fraction, expected method"),
-        ({"fractions": [0.8, 0.2]}, r"fractions \[0.8, 0.2\], expected train, val and test"),
-        ({"fractions": [0.8, 0.3, 0.1]}, "together 1"),
-        ({"method": "family", "folds": 2}, "folds 2, expected at least 3"),
-        ({"folds": 5}, "folds 5, but method slice gives 1"),
-        ({"patients_per_class": 0}, "patients_per_class 0, expected at least 1"),
-        ({"method": "file"}, "method file needs path"),
-    ],
-)
-def test_a_wrong_protocol_is_named(cohort: pd.DataFrame, change: dict[str, Any], reason: str) -> None:
-    with pytest.raises(UserError, match=reason):
-        make_split(cohort, {**PROTOCOLS["paper"], **change})
+def test_a_number_of_folds_that_is_not_there_is_an_error(cohort: pd.DataFrame) -> None:
+    cvind = {number: 1 + i % 5 for i, number in enumerate(cohort["slice"])}
+    with pytest.raises(UserError, match="folds 4, but method cvind gives 5 here"):
+        make_split(cohort, Protocol("cvind", folds=4), cvind)
 
 
 def test_an_empty_side_is_an_error() -> None:
     index = index_of([("1", 1, 2), ("2", 2, 2)])
     with pytest.raises(UserError, match="fold 0 has no val slices; use more patients or fewer folds"):
-        make_split(index, PROTOCOLS["paper"])
+        make_split(index, PAPER)
 
 
 def test_a_written_split_reads_back_as_it_was(cohort: pd.DataFrame, tmp_path: Path) -> None:
-    split = make_split(cohort, PROTOCOLS["patient"])
+    split = make_split(cohort, PATIENT)
     split.to_csv(tmp_path / "split.csv", index=False)
     pd.testing.assert_frame_equal(read_split(tmp_path / "split.csv"), split)
 
@@ -205,7 +189,7 @@ def test_a_written_split_reads_back_as_it_was(cohort: pd.DataFrame, tmp_path: Pa
 def test_a_csv_of_ones_own_needs_slice_fold_and_role_only(cohort: pd.DataFrame, tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     path.write_text("slice,fold,role\n1,0,train\n40,0,val\n80,0,test\n")
-    split = make_split(cohort, {"method": "file", "path": str(path), "apart": "family"})
+    split = make_split(cohort, Protocol("file", apart="family", path=str(path)))
     assert split["slice"].tolist() == [1, 40, 80]
     assert split["pid"].tolist() == cohort["pid"][[0, 39, 79]].tolist()
 
@@ -229,7 +213,7 @@ def test_a_wrong_csv_is_named_with_its_fault(cohort: pd.DataFrame, tmp_path: Pat
     path = tmp_path / "own.csv"
     path.write_text(text)
     with pytest.raises(UserError, match=reason):
-        make_split(cohort, {"method": "file", "path": str(path)})
+        make_split(cohort, Protocol("file", path=str(path)))
 
 
 def test_an_absent_split_is_named(tmp_path: Path) -> None:
@@ -246,7 +230,7 @@ def test_a_binary_file_is_no_split(tmp_path: Path) -> None:
 @pytest.mark.real
 def test_published_folds_keep_real_patients_apart_but_not_families(real_full_sample: Path, tmp_path: Path) -> None:
     store = convert([real_full_sample], tmp_path / "slices.h5")
-    report = split_report(make_split(store.index, PROTOCOLS["cvind"], store.cvind))
-    assert report["siblings"]["same_pid"] == 0
-    paper = split_report(make_split(store.index, PROTOCOLS["paper"]))
-    assert paper["siblings"]["same_pid"] > 0.5
+    report = report_of(make_split(store.index, CVIND, store.cvind))
+    assert report.siblings.same_pid == 0
+    paper = report_of(make_split(store.index, PAPER))
+    assert paper.siblings.same_pid > 0.5
