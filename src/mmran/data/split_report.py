@@ -74,7 +74,7 @@ class SplitReport:
             protocol: how it was made.
             data: digest of the slice store.
         """
-        groups = [(int(number), group) for number, group in split.groupby("fold")]
+        groups = [(number, split[split["fold"] == number]) for number in split["fold"].unique().tolist()]
         known = {level: [_n_known(group, level) for _, group in groups] for level in ("pid", "family")}
         n_tests = [int((group["role"] == "test").sum()) for _, group in groups]
         folds = [
