@@ -1,4 +1,4 @@
-# What `snakemake` finds: everything stands in workflow/.
+# What `snakemake` finds; the pipeline is in workflow/.
 include: "workflow/Snakefile"
 
 

@@ -2,68 +2,73 @@
 
 
 rule phantom:
-    input:
-        spec=f"{RESULTS}/specs/data.json",
     output:
         directory(f"{RESULTS}/phantom"),
+        record=f"{RESULTS}/records/phantom.json",
     log:
         f"{RESULTS}/logs/phantom.log",
     conda:
-        ENVIRONMENT
+        RUN.environment
     params:
         **CONFIG.values["data"]["phantom"],
+        job=f"{RESULTS}/specs/jobs/phantom.json",
     shell:
-        "python -m mmran phantom --output {output:q} --patients {params.patients} --size {params.size}"
-        " --seed {params.seed} > {log:q} 2>&1"
+        "python -m mmran --job {params.job:q} phantom --output {output[0]:q} --patients {params.patients}"
+        " --size {params.size} --seed {params.seed} > {log:q} 2>&1"
 
 
 rule convert:
     input:
-        source=CONFIG.source or rules.phantom.output,
-        spec=f"{RESULTS}/specs/data.json",
-        code=f"{RESULTS}/specs/stages/convert.json",
+        source=timeless(CONFIG.source or rules.phantom.output[0]),
     output:
         store=f"{RESULTS}/data/slices.h5",
         index=f"{RESULTS}/data/index.csv",
+        record=f"{RESULTS}/records/convert.json",
     log:
         f"{RESULTS}/logs/convert.log",
     conda:
-        ENVIRONMENT
+        RUN.environment
     params:
+        job=f"{RESULTS}/specs/jobs/convert.json",
         field_of_view_mm=CONFIG.values["data"]["field_of_view_mm"],
         keep_going="--keep-going" if CONFIG.values["data"]["keep_going"] else "",
     shell:
-        "python -m mmran convert {input.source:q} --output {output.store:q}"
+        "python -m mmran --job {params.job:q} convert {input.source:q} --output {output.store:q}"
         " --field-of-view-mm {params.field_of_view_mm} {params.keep_going} 2>&1 | tee {log:q}"
 
 
 rule verify:
     input:
-        store=rules.convert.output.store,
-        index=rules.convert.output.index,
-        code=f"{RESULTS}/specs/stages/verify.json",
+        store=timeless(rules.convert.output.store),
+        index=timeless(rules.convert.output.index),
     output:
-        f"{RESULTS}/data/audit.json",
+        audit=f"{RESULTS}/data/audit.json",
+        record=f"{RESULTS}/records/verify.json",
     log:
         f"{RESULTS}/data/audit.txt",
     conda:
-        ENVIRONMENT
+        RUN.environment
+    params:
+        job=f"{RESULTS}/specs/jobs/verify.json",
     shell:
-        "python -m mmran verify {input.store:q} --output {output:q} > {log:q} 2>&1"
+        "python -m mmran --job {params.job:q} verify {input.store:q} --output {output.audit:q} > {log:q} 2>&1"
 
 
 rule split:
     input:
-        store=rules.convert.output.store,
-        index=rules.convert.output.index,
-        spec=f"{RESULTS}/specs/protocols/{{protocol}}.json",
-        code=f"{RESULTS}/specs/stages/split.json",
+        store=timeless(rules.convert.output.store),
+        index=timeless(rules.convert.output.index),
     output:
         csv=f"{RESULTS}/splits/{{protocol}}.csv",
         report=f"{RESULTS}/splits/{{protocol}}.json",
+        record=f"{RESULTS}/records/split/{{protocol}}.json",
     log:
         f"{RESULTS}/logs/split/{{protocol}}.log",
     conda:
-        ENVIRONMENT
+        RUN.environment
+    params:
+        job=f"{RESULTS}/specs/jobs/split/{{protocol}}.json",
+        spec=f"{RESULTS}/specs/protocols/{{protocol}}.json",
     shell:
-        "python -m mmran split {input.store:q} --spec {input.spec:q} --output {output.csv:q} > {log:q} 2>&1"
+        "python -m mmran --job {params.job:q} split {input.store:q} --spec {params.spec:q} --output {output.csv:q}"
+        " > {log:q} 2>&1"

@@ -3,46 +3,49 @@
 
 rule predict:
     input:
-        spec=rules.train.output.spec,
-        store=rules.convert.output.store,
-        split=rules.split.output.csv,
-        trials=rules.train.output.trials,
-        runs=rules.train.output.runs,
-        code=f"{RESULTS}/specs/stages/predict.json",
+        spec=timeless(rules.train.output.spec),
+        store=timeless(rules.convert.output.store),
+        split=timeless(rules.split.output.csv),
+        trials=timeless(rules.train.output.trials),
+        runs=timeless(rules.train.output.runs),
     output:
         predictions=f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/predictions.h5",
         inference=f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/inference.json",
+        record=f"{RESULTS}/records/predict/{{experiment}}/{{protocol}}.json",
     log:
         f"{RESULTS}/logs/predict/{{experiment}}-{{protocol}}.log",
     conda:
-        ENVIRONMENT
+        RUN.environment
     threads: resource("threads")
     resources:
         gpu=resource("gpus"),
         mem_mb=resource("memory_mb"),
         slurm_partition=resource("partition"),
     params:
+        job=f"{RESULTS}/specs/jobs/predict/{{experiment}}/{{protocol}}.json",
         trained=lambda wildcards, input: Path(input.runs).parent,
     shell:
-        "python -m mmran predict --spec {input.spec:q} --store {input.store:q} --split {input.split:q}"
-        " --trained {params.trained:q} --output {output.predictions:q} --threads {threads} --gpus {resources.gpu}"
-        " > {log:q} 2>&1"
+        "python -m mmran --job {params.job:q} predict --spec {input.spec:q} --store {input.store:q}"
+        " --split {input.split:q} --trained {params.trained:q} --output {output.predictions:q} --threads {threads}"
+        " --gpus {resources.gpu} > {log:q} 2>&1"
 
 
 rule evaluate:
     input:
-        predictions=rules.predict.output.predictions,
-        store=rules.convert.output.store,
-        code=f"{RESULTS}/specs/stages/evaluate.json",
+        predictions=timeless(rules.predict.output.predictions),
+        store=timeless(rules.convert.output.store),
     output:
         cases=f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/cases.csv",
         summary=f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/summary.json",
+        record=f"{RESULTS}/records/evaluate/{{experiment}}/{{protocol}}.json",
     log:
         f"{RESULTS}/logs/evaluate/{{experiment}}-{{protocol}}.log",
     conda:
-        ENVIRONMENT
+        RUN.environment
     resources:
         slurm_partition=resource("partition"),
+    params:
+        job=f"{RESULTS}/specs/jobs/evaluate/{{experiment}}/{{protocol}}.json",
     shell:
-        "python -m mmran evaluate {input.predictions:q} --store {input.store:q} --cases {output.cases:q}"
-        " --summary {output.summary:q} > {log:q} 2>&1"
+        "python -m mmran --job {params.job:q} evaluate {input.predictions:q} --store {input.store:q}"
+        " --cases {output.cases:q} --summary {output.summary:q} > {log:q} 2>&1"

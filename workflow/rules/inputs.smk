@@ -1,4 +1,12 @@
-# What rules ask the configuration: resources of an experiment, parts of a table, results for a figure
+# What rules ask the configuration: resources of an experiment, inputs of a table, results for a figure.
+
+
+def timeless(paths):
+    """Inputs of which only the absence counts: records decide what is out of date, not times."""
+    # A copy: the flag would stick to the output that the path comes from.
+    return ancient(
+        str(paths) if isinstance(paths, str) else [str(path) for path in paths]
+    )
 
 
 def resource(name):
@@ -6,27 +14,21 @@ def resource(name):
     return lambda wildcards: CONFIG.resources(wildcards.experiment)[name]
 
 
-def parts(wildcards):
-    """What a table is made of: what its experiments measured, or what their networks are and cost."""
-    table = CONFIG.table(wildcards.table)
-    stages = [rules.evaluate.output.summary]
-    if table.kind == "parameters":
+def table_inputs(wildcards):
+    """What a table is made from: what its experiments measured, or what their networks are and cost."""
+    stages, sizes = [rules.evaluate.output.summary], []
+    if CONFIG.table(wildcards.table).kind == "parameters":
         stages = [rules.train.output.runs, rules.predict.output.inference]
-    made = expand(
-        stages,
-        experiment=CONFIG.trained_for(wildcards.table),
-        protocol=wildcards.get("protocol", CONFIG.protocols[0]),
-    )
-    return made + expand(
-        rules.networks.output,
-        table=[wildcards.table] if table.kind == "parameters" else [],
-    )
+        sizes = expand(rules.networks.output.sizes, table=wildcards.table)
+    return timeless(sizes + results_of(wildcards.table, wildcards.protocol, *stages))
 
 
-def measured(stage):
+def figure_inputs(stage):
     """What a stage has made of every experiment of a figure."""
-    return lambda wildcards: expand(
-        stage,
-        experiment=CONFIG.trained_for(wildcards.figure),
-        protocol=wildcards.get("protocol", CONFIG.protocols[0]),
+    return lambda wildcards: timeless(
+        results_of(wildcards.figure, wildcards.protocol, stage)
     )
+
+
+def results_of(name, protocol, *stages):
+    return expand(stages, experiment=CONFIG.trained_for(name), protocol=protocol)

@@ -1,4 +1,4 @@
-# A fixed weight by trial and error, against dynamic weights: `snakemake search`, beside the tables
+# The best fixed weight found by trial and error, against dynamic weights: `snakemake search`, beside the tables
 
 
 localrules:
@@ -12,17 +12,16 @@ rule search:
 
 rule search_trials:
     input:
-        spec=f"{RESULTS}/specs/search.json",
-        store=rules.convert.output.store,
-        split=expand(rules.split.output.csv, protocol=CONFIG.protocols[0]),
-        code=f"{RESULTS}/specs/stages/search.json",
+        store=timeless(rules.convert.output.store),
+        split=timeless(expand(rules.split.output.csv, protocol=CONFIG.protocols[0])),
     output:
         trials=f"{RESULTS}/search/trials.csv",
         best=f"{RESULTS}/search/search.json",
+        record=f"{RESULTS}/records/search_trials.json",
     log:
         f"{RESULTS}/logs/search.log",
     conda:
-        ENVIRONMENT
+        RUN.environment
     threads: CONFIG.search_resources()["threads"]
     resources:
         gpu=CONFIG.search_resources()["gpus"],
@@ -31,31 +30,36 @@ rule search_trials:
         trials_per_gpu=CONFIG.search_resources()["trials_per_gpu"],
         slurm_partition=CONFIG.search_resources()["partition"],
     params:
+        job=f"{RESULTS}/specs/jobs/search_trials.json",
+        spec=f"{RESULTS}/specs/search.json",
         work=f"{RESULTS}/.work",
         output=lambda wildcards, output: Path(output.best).parent,
     shell:
-        # As in `train`: SIGTERM is the search's alone to answer.
+        # As in `train`: only the search answers SIGTERM.
         "trap '' TERM;"
-        " python -m mmran search --spec {input.spec:q} --store {input.store:q} --split {input.split:q}"
+        " python -m mmran --job {params.job:q} search --spec {params.spec:q} --store {input.store:q} --split {input.split:q}"
         " --output {params.output:q} --work {params.work:q} --threads {threads} --gpus {resources.gpu}"
         " --trials-per-gpu {resources.trials_per_gpu} 2>&1 | tee {log:q}"
 
 
 rule search_report:
     input:
-        trials=rules.search_trials.output.trials,
-        best=rules.search_trials.output.best,
-        runs=expand(
-            rules.train.output.runs,
-            experiment=CONFIG.searched,
-            protocol=CONFIG.protocols[0],
+        trials=timeless(rules.search_trials.output.trials),
+        best=timeless(rules.search_trials.output.best),
+        runs=timeless(
+            expand(
+                rules.train.output.runs,
+                experiment=CONFIG.searched,
+                protocol=CONFIG.protocols[0],
+            )
         ),
-        history=expand(
-            rules.train.output.history,
-            experiment=CONFIG.searched,
-            protocol=CONFIG.protocols[0],
+        history=timeless(
+            expand(
+                rules.train.output.history,
+                experiment=CONFIG.searched,
+                protocol=CONFIG.protocols[0],
+            )
         ),
-        code=f"{RESULTS}/specs/stages/search_report.json",
     output:
         csv=f"{RESULTS}/search/search.csv",
         md=f"{RESULTS}/search/search.md",
@@ -74,13 +78,15 @@ rule search_report:
         ),
         png=f"{RESULTS}/search/search.png",
         caption=f"{RESULTS}/search/search.txt",
+        record=f"{RESULTS}/records/search_report.json",
     log:
         f"{RESULTS}/logs/search_report.log",
     conda:
-        ENVIRONMENT
+        RUN.environment
     params:
+        job=f"{RESULTS}/specs/jobs/search_report.json",
         searched=lambda wildcards, input: Path(input.best).parent,
         trained=lambda wildcards, input: Path(input.history[0]).parent,
     shell:
-        "python -m mmran search-report {params.searched:q} --trained {params.trained:q} --output {output.csv:q}"
+        "python -m mmran --job {params.job:q} search-report {params.searched:q} --trained {params.trained:q} --output {output.csv:q}"
         " > {log:q} 2>&1"

@@ -3,18 +3,18 @@
 
 rule train:
     input:
-        spec=f"{RESULTS}/specs/experiments/{{experiment}}.json",
-        store=rules.convert.output.store,
-        split=rules.split.output.csv,
+        store=timeless(rules.convert.output.store),
+        split=timeless(rules.split.output.csv),
     output:
         trials=directory(f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/trials"),
         runs=f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/runs.json",
         history=f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/history.csv",
         spec=f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/spec.json",
+        record=f"{RESULTS}/records/train/{{experiment}}/{{protocol}}.json",
     log:
         f"{RESULTS}/logs/train/{{experiment}}-{{protocol}}.log",
     conda:
-        ENVIRONMENT
+        RUN.environment
     threads: resource("threads")
     resources:
         gpu=resource("gpus"),
@@ -23,12 +23,14 @@ rule train:
         trials_per_gpu=resource("trials_per_gpu"),
         slurm_partition=resource("partition"),
     params:
-        # Outside of the outputs, which Snakemake removes when a job fails: what is trained is never lost.
+        job=f"{RESULTS}/specs/jobs/train/{{experiment}}/{{protocol}}.json",
+        spec=f"{RESULTS}/specs/experiments/{{experiment}}.json",
+        # Not an output: Snakemake removes the outputs of a failed job, and trained epochs must survive.
         work=f"{RESULTS}/.work",
         output=lambda wildcards, output: Path(output.runs).parent,
     shell:
-        # SIGTERM is the training's alone to answer: the shell and tee live on to report how it ended.
+        # Only the training answers SIGTERM; the shell and tee stay to report how it ended.
         "trap '' TERM;"
-        " python -m mmran train --spec {input.spec:q} --store {input.store:q} --split {input.split:q}"
-        " --output {params.output:q} --work {params.work:q} --threads {threads} --gpus {resources.gpu}"
-        " --trials-per-gpu {resources.trials_per_gpu} 2>&1 | tee {log:q}"
+        " python -m mmran --job {params.job:q} train --spec {params.spec:q} --store {input.store:q}"
+        " --split {input.split:q} --output {params.output:q} --work {params.work:q} --threads {threads}"
+        " --gpus {resources.gpu} --trials-per-gpu {resources.trials_per_gpu} 2>&1 | tee {log:q}"

@@ -1,9 +1,11 @@
 """The command line: `mmran VERB`, one verb per stage of the pipeline."""
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmran import __version__
 from mmran.cli import data, experiments, figures, networks, plan, results, running, search, training
@@ -36,12 +38,23 @@ def build_parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("mmran", description=_DESCRIPTION, formatter_class=raw)
     parser.add_argument("--version", action="version", version=f"mmran {__version__}")
+    # The workflow's own: the specification of the job that this verb does, and whose record it writes.
+    parser.add_argument("--job", type=Path, help=argparse.SUPPRESS)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb in VERBS:
         sub = verbs.add_parser(verb.name, help=verb.help, description=verb.description, formatter_class=raw)
         verb.arguments(sub)
         sub.set_defaults(run=verb.run)
     return parser
+
+
+def _recorded(job: Path | None) -> contextlib.AbstractContextManager[None]:
+    """Record what a job's results were made from, within the workflow."""
+    if job is None:
+        return contextlib.nullcontext()
+    from mmran.config.made import recorded
+
+    return recorded(job)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parsed = build_parser().parse_args(arguments)
     try:
-        with ends_on_sigterm(parsed.verb):
+        with ends_on_sigterm(parsed.verb), _recorded(parsed.job):
             parsed.run(parsed)
     except UserError as error:
         print(f"mmran {parsed.verb}: {error}", file=sys.stderr)

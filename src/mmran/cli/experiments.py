@@ -27,7 +27,7 @@ def _why_arguments(parser: ArgumentParser) -> None:
 def _why(arguments: Namespace) -> None:
     from mmran.config.configuration import Config
     from mmran.config.load import load
-    from mmran.config.specs import why
+    from mmran.config.reruns import why
 
     values = load(arguments.config)
     if arguments.results:

@@ -24,11 +24,13 @@ PLUMBING = frozenset(
 _LATE_IMPORT = re.compile(r"^[A-Za-z_]\w*(\.\w+)+:[A-Za-z_]\w*$")
 
 STAGES = {
-    "convert": ("mmran.data.convert", "mmran.data.phantom.patients"),
+    "phantom": ("mmran.data.phantom.patients",),
+    "convert": ("mmran.data.convert",),
     "verify": ("mmran.data.audit",),
     "split": ("mmran.data.splits", "mmran.data.split_report"),
     "predict": ("mmran.evaluation.predict",),
     "evaluate": ("mmran.evaluation.evaluate",),
+    "networks": ("mmran.networks.complexity",),
     "search": ("mmran.tune.search", "mmran.tune.runner"),
     "search_report": ("mmran.report.search",),
     "table": ("mmran.report.tables",),

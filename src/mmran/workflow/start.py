@@ -1,37 +1,160 @@
-"""The start of a run: configuration -> specifications, and the copy of the configuration that its jobs read."""
+"""The start of a run: configuration -> verdict on every job -> specifications, and the copy that its jobs read.
+
+Reading a Snakefile writes nothing. What a run decides, it writes when it holds Snakemake's lock (`Run.begin`), so a
+dry run, a report or a run that the lock refuses leaves the results as they are.
+"""
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mmran.config.configuration import Config
-from mmran.config.specs import write_specs
+from mmran.config.made import job_json
+from mmran.config.reruns import Verdict, judge
+from mmran.config.specs import stage_texts
+from mmran.errors import UserError
 from mmran.files import canonical_json, read_json, sha256_text, write_text_if_changed
+from mmran.workflow import checkout, slurm
+from mmran.workflow.conda import after_activation, check_conda
+from mmran.workflow.specs_lock import hold_specs
 
 # Names the copy of the configuration to the jobs of a run.
 _RUN_CONFIG = "MMRAN_RUN_CONFIG"
 
 
-def begin_run(values: Mapping[str, Any]) -> Config:
-    """Check a configuration, and write the specifications and the copy that the jobs of this run read.
+class Run:
+    """One run of the workflow.
+
+    Attributes:
+        config: the checked configuration.
+        results: its folder of results, as configured.
+        environment: the conda environment of every job.
+    """
+
+    def __init__(self, workflow: Any, config: Config, environment: str) -> None:
+        self.config = config
+        self.results = str(config.values["results"])
+        self.environment = environment
+        self._workflow = workflow
+        self._verdict: Verdict | None = None
+
+    def begin(self) -> None:
+        """Write what the jobs of this run read. For `onstart`, which Snakemake calls when it holds its lock."""
+        from snakemake.exceptions import WorkflowError
+
+        try:
+            if self._workflow.executor_plugin.name == "slurm":
+                slurm.check(self.config)
+            verdict = self._verdict or judge(self.config, search=True)
+            jobs = {f"jobs/{name}.json": canonical_json(job_json(job)) for name, job in verdict.jobs.items()}
+            hold_specs(self.config.results, stage_texts(self.config) | jobs)
+            self._freeze()
+        except UserError as error:
+            raise WorkflowError(str(error)) from None
+
+    def _freeze(self) -> None:
+        """Keep the configuration for jobs on other machines, whatever becomes of config.yaml while they wait."""
+        text = canonical_json(self.config.values)
+        path = self.config.results / ".work" / "configs" / f"{sha256_text(text)[:24]}.json"
+        write_text_if_changed(path, text)
+        os.environ[_RUN_CONFIG] = str(path.resolve())
+
+    def rerun_by_records(self) -> None:
+        """Have Snakemake run the jobs whose results are not those of this configuration and code, and no others.
+
+        Told by the records beside the results, not by times or by Snakemake's own records: these cannot see an archive
+        of older date or a clock set back, and they are lost with `.snakemake` or `cp -r`. Snakemake is told as
+        `--forcerun` tells it; every input is `ancient`, so only a missing file runs a job besides.
+        """
+        from snakemake.exceptions import WorkflowError
+        from snakemake.settings.types import RerunTrigger
+
+        workflow, build = self._workflow, self._workflow._build_dag
+
+        def build_by_records() -> None:
+            executes = workflow.execution_settings is not None
+            if executes and workflow.execution_settings.no_hooks and not workflow.dryrun:
+                raise WorkflowError("--no-hooks: a run has to write its specifications when it starts; leave it out")
+            try:
+                self._verdict = judge(self.config, search=True)
+            except UserError as error:
+                if executes:
+                    raise WorkflowError(str(error)) from None
+            else:
+                stale = {f"{self.results}/records/{name}.json" for name in self._verdict.reasons}
+                workflow.dag.forcefiles.update(stale)
+                if executes:
+                    _announce(self._verdict)
+            workflow.dag_settings.rerun_triggers = frozenset({RerunTrigger.MTIME})
+            build()
+
+        workflow._build_dag = build_by_records
+
+
+def start(workflow: Any, values: Mapping[str, Any]) -> Run:
+    """Check the configuration and the machine, and have the jobs use this checkout.
+
+    Args:
+        workflow: Snakemake's workflow.
+        values: its configuration.
 
     Raises:
-        UserError: the configuration is wrong.
+        WorkflowError: in one line, what is wrong with the configuration, conda or the way the workflow is used.
     """
-    config = Config.checked(values)
-    write_specs(config)
-    text = canonical_json(config.values)
-    path = config.results / ".work" / "configs" / f"{sha256_text(text)[:24]}.json"
-    write_text_if_changed(path, text)
-    os.environ[_RUN_CONFIG] = str(path.resolve())
-    return config
+    from snakemake.exceptions import WorkflowError
+
+    try:
+        return _start(workflow, values)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
 
 
-def join_run(values: Mapping[str, Any]) -> Config:
-    """The configuration with which the run of this job began; `values` where the run's environment is not passed on.
+def _start(workflow: Any, values: Mapping[str, Any]) -> Run:
+    folder = Path(workflow.current_basedir).parent
+    checkout.use_in_jobs(str(folder / "src"))
+    _refuse_moved_paths(workflow)
+    uses_conda = "conda" in map(str, workflow.deployment_settings.deployment_method)
+    if uses_conda:
+        from snakemake.shell import shell
 
-    Raises:
-        UserError: the copy is gone.
-    """
-    path = os.environ.get(_RUN_CONFIG)
-    return Config.checked(read_json(path) if path else values)
+        shell.prefix(after_activation())
+        if workflow.is_main_process:
+            check_conda(workflow.deployment_settings.conda_prefix or ".snakemake")
+    frozen = None if workflow.is_main_process else os.environ.get(_RUN_CONFIG)
+    config = Config.checked(read_json(frozen) if frozen else values)
+    run = Run(workflow, config, str(folder / "envs" / "mmran.yaml"))
+    if workflow.is_main_process:
+        run.rerun_by_records()
+    return run
+
+
+def _refuse_moved_paths(workflow: Any) -> None:
+    """Records name their files, and jobs read specifications beside them: both need the paths as configured."""
+    modifier = workflow.modifier.path_modifier
+    if getattr(modifier, "prefix", None) or getattr(modifier, "_prefix_replacements", None):
+        raise UserError(
+            "module with prefix or replace_prefix: mmran's files cannot be moved that way; leave it out and set "
+            "`results` in the config of the module, such as results: PREFIX/results"
+        )
+    if getattr(workflow.storage_settings, "default_storage_provider", None):
+        raise UserError(
+            "--default-storage-provider: mmran keeps its results on a file system that all jobs share; leave it out, "
+            "and copy the results when the run has ended"
+        )
+
+
+def _announce(verdict: Verdict) -> None:
+    """Say before the first job that a change of code alone would train again, and how to prevent that."""
+    from snakemake.logging import logger
+
+    trainings = {name: modules for name, modules in verdict.code_alone.items() if name.startswith("train/")}
+    if not trainings:
+        return
+    modules = sorted({module for changed in trainings.values() for module in changed})
+    experiment = next(iter(trainings)).split("/")[1]
+    logger.warning(
+        f"{len(trainings)} finished trainings would run again only because the source of {', '.join(modules)} changed. "
+        f"`mmran why {experiment}` lists all differences; if the change cannot move results, "
+        "`mmran accept --all --because TEXT` keeps them."
+    )

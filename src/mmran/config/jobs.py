@@ -1,0 +1,219 @@
+"""Every job of a configuration, with everything that decides what it writes.
+
+A job's digest covers its values, its code and the digests of the jobs whose results it reads. Two equal digests mean
+equal results, so the digest alone decides what runs again: file times, Snakemake's records and the place of the
+results have no say.
+"""
+
+import functools
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mmran.config.configuration import Config
+from mmran.config.provenance import code_digests, stage_code
+from mmran.config.source_files import list_source
+from mmran.config.specs import stage_texts
+from mmran.errors import UserError
+from mmran.files import canonical_json, sha256_file, sha256_text
+
+PHANTOM, CONVERT, VERIFY = "phantom", "convert", "verify"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of the workflow.
+
+    Attributes:
+        name: the stage and what its wildcards stand for, such as "train/se/paper".
+        values: what the configuration says.
+        code: module -> digest of the source that decides the result.
+        inputs: name -> digest of the jobs whose results it reads.
+        outputs: its files, below the folder of results.
+    """
+
+    name: str
+    values: Mapping[str, Any]
+    code: Mapping[str, str]
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
+
+    @property
+    def stage(self) -> str:
+        """The rule that runs it."""
+        return self.name.partition("/")[0]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything that decides what the job writes."""
+        parts = {"job": self.name, "values": self.values, "code": self.code, "inputs": self.inputs}
+        return sha256_text(canonical_json(parts))
+
+
+def plan_jobs(config: Config, digest_of: Callable[[Job], str] = lambda job: job.digest) -> dict[str, Job]:
+    """Every job that the configuration asks for, each after those whose results it reads.
+
+    Args:
+        config: the configuration.
+        digest_of: the digest by which dependent jobs know a job; another one than its own where its results were
+            accepted (`mmran.config.accepted`).
+
+    Raises:
+        UserError: the source, or a csv of a protocol, cannot be read.
+    """
+    planner = _Planner(config, digest_of)
+    planner.add_data()
+    for protocol in config.protocols:
+        for experiment in config.experiments():
+            planner.add_experiment(experiment, protocol)
+    planner.add_networks()
+    for protocol in config.protocols:
+        planner.add_tables(protocol)
+        planner.add_figures(protocol)
+    return planner.jobs
+
+
+def plan_search(config: Config, digest_of: Callable[[Job], str] = lambda job: job.digest) -> dict[str, Job]:
+    """The jobs of the search, which are no part of the tables, and all that they read."""
+    planner = _Planner(config, digest_of)
+    planner.add_data()
+    planner.add_experiment(config.searched, config.protocols[0])
+    planner.add_search()
+    return planner.jobs
+
+
+class _Planner:
+    def __init__(self, config: Config, digest_of: Callable[[Job], str]) -> None:
+        self.config = config
+        self.digest_of = digest_of
+        self.texts = stage_texts(config)
+        self.jobs: dict[str, Job] = {}
+        self.digests: dict[str, str] = {}
+        # Reading the source of a stage takes milliseconds, and stages have many jobs.
+        self.stage_code = functools.cache(stage_code)
+
+    def add(
+        self,
+        name: str,
+        values: Mapping[str, Any],
+        code: Mapping[str, str],
+        inputs: Iterable[str] = (),
+        outputs: Iterable[str] = (),
+    ) -> None:
+        job = Job(name, values, code, {other: self.digests[other] for other in sorted(set(inputs))}, tuple(outputs))
+        self.jobs[name] = job
+        self.digests[name] = self.digest_of(job)
+
+    def add_data(self) -> None:
+        data, inputs = self.config.values["data"], []
+        values = {key: data[key] for key in ("field_of_view_mm", "keep_going")}
+        if self.config.source is None:
+            self.add(PHANTOM, data["phantom"], self.stage_code("phantom"), outputs=["phantom"])
+            inputs = [PHANTOM]
+        else:
+            values["files"] = list_source(self.config.source)
+        self.add(CONVERT, values, self.stage_code("convert"), inputs, ["data/slices.h5", "data/index.csv"])
+        self.add(VERIFY, {}, self.stage_code("verify"), [CONVERT], ["data/audit.json"])
+        for protocol in self.config.protocols:
+            self.add(
+                f"split/{protocol}",
+                _with_csv(json.loads(self.texts[f"protocols/{protocol}.json"]), protocol),
+                self.stage_code("split"),
+                [CONVERT],
+                [f"splits/{protocol}.csv", f"splits/{protocol}.json"],
+            )
+
+    def add_experiment(self, name: str, protocol: str) -> None:
+        values = json.loads(self.texts[f"experiments/{name}.json"])
+        code = values.pop("code")
+        folder = f"experiments/{name}/{protocol}"
+        train, predict = f"train/{name}/{protocol}", f"predict/{name}/{protocol}"
+        trained = [f"{folder}/{file}" for file in ("runs.json", "history.csv", "spec.json")]
+        self.add(train, values, code, [CONVERT, f"split/{protocol}"], trained)
+        predicted = [f"{folder}/predictions.h5", f"{folder}/inference.json"]
+        self.add(predict, {}, self.stage_code("predict"), [CONVERT, f"split/{protocol}", train], predicted)
+        measured = [f"{folder}/cases.csv", f"{folder}/summary.json"]
+        self.add(f"evaluate/{name}/{protocol}", {}, self.stage_code("evaluate"), [CONVERT, predict], measured)
+
+    def add_networks(self) -> None:
+        for name in self._tables("parameters"):
+            experiments = {one: self._experiment(one) for one in self.config.trained_for(name)}
+            self.add(f"networks/{name}", experiments, self.stage_code("networks"), (), [f"networks/{name}.json"])
+
+    def add_tables(self, protocol: str) -> None:
+        for name in self.config.tables:
+            inputs = self._measured(name, protocol, "evaluate")
+            if name in self._tables("parameters"):
+                inputs = [*self._measured(name, protocol, "train", "predict"), f"networks/{name}"]
+            self._add_shown("table", name, protocol, inputs, ("csv", "md", "tex", "html"))
+
+    def add_figures(self, protocol: str) -> None:
+        for name in self.config.figures:
+            inputs = [CONVERT, *self._measured(name, protocol, "predict", "evaluate")]
+            self._add_shown("figure", name, protocol, inputs, ("svg", "png", "txt"))
+
+    def add_search(self) -> None:
+        protocol = self.config.protocols[0]
+        values = json.loads(self.texts["search.json"])
+        code = values["experiment"].pop("code")
+        trials = ["search/trials.csv", "search/search.json"]
+        inputs = [CONVERT, f"split/{protocol}"]
+        self.add("search_trials", values, {**code, **self.stage_code("search")}, inputs, trials)
+        inputs = ["search_trials", f"train/{self.config.searched}/{protocol}"]
+        written = [f"search/search.{suffix}" for suffix in ("csv", "md", "tex", "html", "svg", "png", "txt")]
+        self.add("search_report", {}, self.stage_code("search_report"), inputs, written)
+
+    def _add_shown(self, kind: str, name: str, protocol: str, inputs: list[str], suffixes: Iterable[str]) -> None:
+        values = json.loads(self.texts[f"{kind}s/{name}.json"])
+        # A result that was accepted is known by its old digest, so its acceptance is an input by itself: the note.
+        accepted = {
+            other: self.jobs[other].digest for other in inputs if self.digests[other] != self.jobs[other].digest
+        }
+        values |= {"protocol": protocol} | ({"accepted": accepted} if accepted else {})
+        outputs = [f"{kind}s/{protocol}/{name}.{suffix}" for suffix in suffixes]
+        self.add(f"{kind}/{protocol}/{name}", values, self.stage_code(kind), inputs, outputs)
+
+    def _measured(self, name: str, protocol: str, *stages: str) -> list[str]:
+        return [f"{stage}/{one}/{protocol}" for one in self.config.trained_for(name) for stage in stages]
+
+    def _tables(self, kind: str) -> list[str]:
+        return [name for name in self.config.tables if self.config.table(name).kind == kind]
+
+    def _experiment(self, name: str) -> Any:
+        return json.loads(self.texts[f"experiments/{name}.json"])
+
+
+def _with_csv(values: dict[str, Any], protocol: str) -> dict[str, Any]:
+    """A protocol's values, with the content of the csv that it names."""
+    if values.get("method") != "file":
+        return values
+    try:
+        return values | {"sha256": sha256_file(values["path"])}
+    except OSError as error:
+        raise UserError(
+            f"config: protocols.{protocol}.path: {values['path']} cannot be read ({error.strerror}); expected a csv "
+            "with the columns slice,fold,role"
+        ) from error
+
+
+def code_as_now(job: Job) -> dict[str, str]:
+    """Digests of the job's modules as their source is now."""
+    return code_digests(job.code)
+
+
+def read_job(path: Path) -> Job:
+    """Read the specification of a job.
+
+    Raises:
+        UserError: it is absent or not one.
+    """
+    from mmran.files import read_json
+
+    values = read_json(path)
+    try:
+        return Job(**{**values, "outputs": tuple(values["outputs"])})
+    except (TypeError, KeyError) as error:
+        raise UserError(f"{path}: not the specification of a job ({error}); run snakemake to write it again") from error

@@ -1,0 +1,152 @@
+"""Which jobs would run again, and because of what: the one answer that Snakemake, `mmran why` and `mmran plan` give."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmran.config.accepted import KnownDigests, read_acceptances
+from mmran.config.configuration import Config
+from mmran.config.jobs import Job, plan_jobs, plan_search
+from mmran.config.made import Made
+
+SHOWN = ("verify", "table", "figure")
+"""Stages that a run without a target asks for."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Every job of a configuration against the records of its results.
+
+    Attributes:
+        jobs: name -> job, each after those whose results it reads.
+        reasons: name -> why its results are not those of the configuration and the code as they are; current jobs
+            are absent. A job that only follows another has that one's name as its reason.
+        code_alone: name -> modules, of jobs in which nothing but the source differs.
+        absent: jobs of which a file is missing.
+    """
+
+    jobs: Mapping[str, Job]
+    reasons: Mapping[str, list[str]]
+    code_alone: Mapping[str, list[str]]
+    absent: frozenset[str]
+
+    def would_run(self) -> list[str]:
+        """Jobs that `snakemake` without a target runs, in order.
+
+        Stale jobs run. A missing file counts where it is asked for: it is a table, a figure or the audit, or a job
+        that runs reads it; then every job that reads it runs.
+        """
+        running = set(self.reasons) | {name for name in self.absent if self.jobs[name].stage in SHOWN}
+        readers: dict[str, list[str]] = {name: [] for name in self.jobs}
+        for name, job in self.jobs.items():
+            for other in job.inputs:
+                readers[other].append(name)
+        todo = list(running)
+        while todo:
+            name = todo.pop()
+            needed = [other for other in self.jobs[name].inputs if other in self.absent]
+            follow = readers[name] if name in self.absent else []
+            fresh = [other for other in (*needed, *follow) if other not in running]
+            running.update(fresh)
+            todo += fresh
+        return [name for name in self.jobs if name in running]
+
+    def counts(self) -> dict[str, int]:
+        """Rule -> jobs that would run."""
+        return dict(Counter(self.jobs[name].stage for name in self.would_run()))
+
+
+def judge(config: Config, *, search: bool = False) -> Verdict:
+    """Compare every job of a configuration with what its results record.
+
+    Args:
+        config: the configuration.
+        search: judge the jobs of the search too.
+
+    Raises:
+        UserError: the source, or a csv of a protocol, cannot be read; the acceptances are damaged.
+    """
+    results = config.results
+    known = KnownDigests(read_acceptances(results))
+    jobs = plan_jobs(config, known)
+    if search and config.search:
+        jobs |= plan_search(config, known)
+    reasons, code_alone = {}, {}
+    for name, job in jobs.items():
+        made = Made.read(results, name)
+        found = _reasons(results, job, made, known(job))
+        if found:
+            reasons[name] = found
+        if found and made and made.job.values == job.values and made.job.code != job.code:
+            code_alone[name] = changed_modules(made.job, job)
+    absent = {name for name, job in jobs.items() if not all((results / path).exists() for path in job.outputs)}
+    return Verdict(jobs, reasons, code_alone, frozenset(absent))
+
+
+def _reasons(results: Path, job: Job, made: Made | None, expected: str) -> list[str]:
+    if made is None:
+        there = any((results / path).exists() for path in job.outputs)
+        return ["its results have no record of what they were made from" if there else "never run"]
+    edited = [f"{path} was edited after it was made" for path in made.changed_files(results)]
+    if made.job.digest == expected:
+        return edited
+    lines = [f"{key}: {before} -> {now}" for key, before, now in _differences(made.job.values, job.values)]
+    lines += [f"the source of {module} changed" for module in changed_modules(made.job, job)]
+    inputs = made.job.inputs.keys() | job.inputs.keys()
+    changed = sorted(one for one in inputs if made.job.inputs.get(one) != job.inputs.get(one))
+    return [*edited, *lines, *(f"follows {one}" for one in changed)]
+
+
+def changed_modules(recorded: Job, present: Job) -> list[str]:
+    """Modules whose source is not the one that made the results."""
+    names = recorded.code.keys() | present.code.keys()
+    return sorted(name for name in names if recorded.code.get(name) != present.code.get(name))
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Keys of which the values differ, in dotted form."""
+    old, new = _flat(before), _flat(now)
+    keys = sorted(old.keys() | new.keys())
+    return [(key, old.get(key, "absent"), new.get(key, "absent")) for key in keys if old.get(key) != new.get(key)]
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(values, Mapping) and values:
+        pairs: Iterable[tuple[str, Any]] = values.items()
+    elif isinstance(values, list) and any(isinstance(one, Mapping) for one in values):
+        pairs = ((str(i), one) for i, one in enumerate(values, start=1))
+    else:
+        return {prefix.removesuffix("."): values}
+    flat: dict[str, Any] = {}
+    for key, value in pairs:
+        flat |= _flat(value, f"{prefix}{key}.")
+    return flat
+
+
+def why(config: Config, name: str) -> list[str]:
+    """What of an experiment would run again, and because of which difference; one line each.
+
+    Raises:
+        UserError: there is no such experiment.
+    """
+    name = config.experiment_name(name)
+    verdict = judge(config)
+    running = verdict.would_run()
+    lines = []
+    for protocol in config.protocols:
+        chain = _upstream(verdict.jobs, f"evaluate/{name}/{protocol}")
+        for job in (one for one in running if one in chain):
+            lines += [f"{job}: {reason}" for reason in verdict.reasons.get(job, ["one of its files is missing"])]
+    return list(dict.fromkeys(lines))
+
+
+def _upstream(jobs: Mapping[str, Job], name: str) -> set[str]:
+    found, todo = set(), [name]
+    while todo:
+        one = todo.pop()
+        if one not in found and one in jobs:
+            found.add(one)
+            todo += jobs[one].inputs
+    return found
