@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmran import __version__
-from mmran.cli import data, experiments, figures, networks, plan, results, running, search, training
+from mmran.cli import accept, data, experiments, figures, networks, plan, results, running, search, training
 from mmran.cli.stopping import ends_on_sigterm
 from mmran.cli.verb import Verb
 from mmran.errors import UserError
@@ -17,6 +17,7 @@ VERBS: tuple[Verb, ...] = (
     *data.VERBS,
     *networks.VERBS,
     *experiments.VERBS,
+    *accept.VERBS,
     *plan.VERBS,
     *training.VERBS,
     *search.VERBS,

@@ -58,7 +58,8 @@ def _table(arguments: Namespace) -> None:
         table = parameters_table(spec, read_json(networks), costs)
     else:
         summaries = {name: read_summary(arguments.results, name, arguments.protocol) for name in experiments}
-        table = metrics_table(spec, summaries, {name: spec_digest(arguments.results, name) for name in experiments})
+        expected = {name: spec_digest(arguments.results, name, arguments.protocol) for name in experiments}
+        table = metrics_table(spec, summaries, expected)
     for path in write_table(table, arguments.output):
         print(path)
 

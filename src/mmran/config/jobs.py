@@ -15,10 +15,10 @@ from typing import Any
 
 from mmran.config.configuration import Config
 from mmran.config.provenance import code_digests, stage_code
-from mmran.config.source_files import list_source
+from mmran.config.source_files import Files, list_source
 from mmran.config.specs import stage_texts
 from mmran.errors import UserError
-from mmran.files import canonical_json, sha256_file, sha256_text
+from mmran.files import canonical_json, read_json, sha256_file, sha256_text
 
 PHANTOM, CONVERT, VERIFY = "phantom", "convert", "verify"
 
@@ -114,7 +114,7 @@ class _Planner:
             self.add(PHANTOM, data["phantom"], self.stage_code("phantom"), outputs=["phantom"])
             inputs = [PHANTOM]
         else:
-            values["files"] = list_source(self.config.source)
+            values["files"] = list_source(self.config.source, _recorded_files(self.config))
         self.add(CONVERT, values, self.stage_code("convert"), inputs, ["data/slices.h5", "data/index.csv"])
         self.add(VERIFY, {}, self.stage_code("verify"), [CONVERT], ["data/audit.json"])
         for protocol in self.config.protocols:
@@ -186,6 +186,15 @@ class _Planner:
         return json.loads(self.texts[f"experiments/{name}.json"])
 
 
+def _recorded_files(config: Config) -> Files:
+    """The files of the source when the slices were converted; none where no record says so."""
+    try:
+        files: Files = read_json(config.results / "records" / "convert.json")["job"]["values"]["files"]
+    except (UserError, KeyError, TypeError):
+        return {}
+    return files
+
+
 def _with_csv(values: dict[str, Any], protocol: str) -> dict[str, Any]:
     """A protocol's values, with the content of the csv that it names."""
     if values.get("method") != "file":
@@ -210,8 +219,6 @@ def read_job(path: Path) -> Job:
     Raises:
         UserError: it is absent or not one.
     """
-    from mmran.files import read_json
-
     values = read_json(path)
     try:
         return Job(**{**values, "outputs": tuple(values["outputs"])})

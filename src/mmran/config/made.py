@@ -85,8 +85,12 @@ def recorded(path: Path | None) -> Iterator[None]:
         )
     yield
     results = path.parents[len(Path(job.name).parts) + 1]
-    files = {name: _fingerprint(results / name) for name in job.outputs if (results / name).is_file()}
-    Made(job, files).write(results)
+    Made(job, fingerprints(results, job)).write(results)
+
+
+def fingerprints(results: Path, job: Job) -> dict[str, str | int]:
+    """What a job's files are known by: path -> SHA-256 of a small one, number of bytes of a large one."""
+    return {name: _fingerprint(results / name) for name in job.outputs if (results / name).is_file()}
 
 
 def _fingerprint(path: Path) -> str | int:

@@ -6,29 +6,39 @@ from pathlib import Path
 
 from mmran.errors import UserError
 
+Files = dict[str, dict[str, list[int]]]
 
-def list_source(places: Iterable[str]) -> dict[str, dict[str, list[int]]]:
+
+def list_source(places: Iterable[str], recorded: Files) -> Files:
     """Every file of the folders and archives of a source.
 
+    Args:
+        places: as configured.
+        recorded: what was listed when the slices were converted. It counts for a place that is absent, so that results
+            are of use on a machine without their source; `absent` names such places.
+
     Returns:
-        Place, as configured -> path below it ("." for an archive) -> size in bytes and modification time in ns.
+        Place -> path below it ("." for an archive) -> size in bytes and modification time in ns.
 
     Raises:
-        UserError: a place does not exist or may not be read.
+        UserError: a place may not be read.
     """
-    return {place: dict(sorted(_files(Path(place)))) for place in places}
+    missing = set(absent(places))
+    return {
+        place: recorded.get(place, {}) if place in missing else dict(sorted(_files(Path(place)))) for place in places
+    }
+
+
+def absent(places: Iterable[str]) -> list[str]:
+    """The places of a source that do not exist."""
+    return [place for place in places if not Path(place).exists()]
 
 
 def _files(place: Path) -> Iterator[tuple[str, list[int]]]:
     if place.is_dir():
         yield from _walk(place, place, set())
         return
-    try:
-        found = place.stat()
-    except OSError as error:
-        raise UserError(
-            f"config: source: {place} cannot be read ({error.strerror}); expected a folder of N.mat files or zips"
-        ) from error
+    found = place.stat()
     yield ".", [found.st_size, found.st_mtime_ns]
 
 

@@ -1,10 +1,10 @@
 """What trainings add up to: jobs, hours on so many GPUs, disk."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mmran.config.configuration import Config
+from mmran.config.reruns import judge
 from mmran.planning.slices import stored_slices
 from mmran.planning.trainings import BYTES, Training
 
@@ -16,7 +16,7 @@ def totals(config: Config, trainings: Sequence[Training], gpus: int, cores: int)
     """Jobs, hours and bytes of a configuration on so many GPUs, or cores where it asks for no GPU."""
     on_gpu, on_cpu = [one for one in trainings if one.gpus], [one for one in trainings if not one.gpus]
     return {
-        "jobs": jobs(config, trainings),
+        "jobs": judge(config).counts(),
         "gpus": gpus if on_gpu else 0,
         "cores": cores if on_cpu else 0,
         "gpu_hours": sum(one.device_hours for one in on_gpu),
@@ -24,34 +24,6 @@ def totals(config: Config, trainings: Sequence[Training], gpus: int, cores: int)
         "finish_hours": max(finish_hours(on_gpu, gpus, 1), finish_hours(on_cpu, 1, cores)),
         "disk_bytes": disk_bytes(config, trainings, gpus, cores),
     }
-
-
-def jobs(config: Config, trainings: Sequence[Training]) -> dict[str, int]:
-    """Rule -> jobs that are left, in the order in which they run; `_under` counts with its rule.
-
-    Found from what is there and from the trainings; an edit that concerns a table, a figure or a later stage alone is
-    seen by Snakemake, not here.
-    """
-    results = config.results
-    undone = {(one.experiment, one.protocol) for one in trainings if not one.done}
-    untrained = {one.experiment for one in trainings if not one.delivered}
-    phantom = {"phantom": "phantom"} if config.source is None else {}
-    made_once = {**phantom, "convert": "data/slices.h5", "verify": "data/audit.json"}
-    found = Counter({rule: int(not (results / path).exists()) for rule, path in made_once.items()})
-    found["split"] = sum(not (results / "splits" / f"{name}.csv").is_file() for name in config.protocols)
-    found["train"] = sum(not one.delivered for one in trainings)
-    found["predict"] = found["evaluate"] = len(undone)
-    for name in config.tables:
-        if config.table(name).kind == "parameters":
-            stale = not untrained.isdisjoint(config.trained_for(name))
-            found["networks"] += stale or not (results / "networks" / f"{name}.json").is_file()
-    for kind, names, suffix in (("table", config.tables, "csv"), ("figure", config.figures, "svg")):
-        for i, protocol in enumerate(config.protocols):
-            folder = results / f"{kind}s" / (protocol if i else "")
-            for name in names:
-                stale = any((shown, protocol) in undone for shown in config.trained_for(name))
-                found[kind] += stale or not (folder / f"{name}.{suffix}").is_file()
-    return {rule: n for rule, n in found.items() if n}
 
 
 def finish_hours(trainings: Iterable[Training], machines: int, capacity: float) -> float:

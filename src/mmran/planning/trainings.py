@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmran.config.configuration import Config
 from mmran.config.experiment import Experiment
-from mmran.files import read_json
+from mmran.config.reruns import judge
 from mmran.planning.slices import Slices, count_slices
 from mmran.planning.speed import ADVERSARIAL, Record, cost_of, estimated_images_per_s, measured, read_records
 
@@ -93,12 +93,14 @@ def plan(
         tflops: the rate of a GPU, or of a CPU thread, that estimates assume; None for the defaults of `speed`.
         progress: told the name of each experiment when it has been looked at.
     """
-    records = read_records(measured_in)
+    records, verdict = read_records(measured_in), judge(config)
+    running = set(verdict.would_run())
     trainings = []
     for protocol in config.protocols:
         slices = count_slices(config, protocol)
         for name in config.experiments():
-            trainings.append(_training(config, config.resolve(name), protocol, slices, records, tflops))
+            left = {stage for stage in ("train", "evaluate") if f"{stage}/{name}/{protocol}" in running}
+            trainings.append(_training(config, config.resolve(name), protocol, slices, records, tflops, left))
             progress(name)
     return trainings
 
@@ -110,11 +112,11 @@ def _training(
     slices: Slices,
     records: Sequence[Record],
     tflops: float | None,
+    stages_left: set[str],
 ) -> Training:
     asked: dict[str, Any] = config.resources(experiment.name)
     cost, trials = cost_of(experiment), _trials(config, experiment, protocol)
-    folder = config.results / "experiments" / experiment.name / protocol
-    delivered = _delivered(folder, experiment, trials)
+    delivered = "train" not in stages_left
     known = measured(records, experiment, asked, {(trial.data_digest, trial.split_digest) for trial in trials})
     speed = known.images_per_s if known else estimated_images_per_s(experiment, asked, tflops)
     # A slice that is validated costs the forward pass alone.
@@ -138,7 +140,7 @@ def _training(
         checkpoint_bytes=_checkpoint_bytes(cost.parameters, cost.recipe),
         test_slices=n * slices.test,
         delivered=delivered,
-        done=delivered and (folder / "summary.json").is_file(),
+        done=not stages_left,
     )
 
 
@@ -155,16 +157,6 @@ def _trials(config: Config, experiment: Experiment, protocol: str) -> "list[Tria
 def _ended(trial: "Trial") -> bool:
     """Whether a training finds the trial done, but for the check of its weights, which takes their reading."""
     return (trial.folder / "run.json").is_file() and (trial.folder / "weights.safetensors").is_file()
-
-
-def _delivered(folder: Path, experiment: Experiment, trials: "Sequence[Trial]") -> bool:
-    """Whether the results of an experiment are there, of its specification, data and split as they are now."""
-    spec, runs = folder / "spec.json", folder / "runs.json"
-    if not (trials and spec.is_file() and runs.is_file()):
-        return False
-    if spec.read_text(encoding="utf-8") != experiment.to_json():
-        return False
-    return {trial.digest for trial in trials} <= {run["digest"] for run in read_json(runs)}
 
 
 def _checkpoint_bytes(parameters: int, recipe: str) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mmran.config.accepted import accepted_spec
 from mmran.errors import UserError
 from mmran.files import read_json, sha256_file
 
@@ -54,12 +55,14 @@ def read_costs(results: Path, experiment: str, protocol: str) -> dict[str, Any]:
     return costs
 
 
-def spec_digest(results: Path, experiment: str) -> str:
-    """SHA-256 of an experiment's specification as it is now.
+def spec_digest(results: Path, experiment: str, protocol: str) -> str:
+    """SHA-256 of the specification that an experiment's results must have: the present one, or one that was accepted.
 
     Raises:
         UserError: there is none.
     """
+    if (accepted := accepted_spec(results, experiment, protocol)) is not None:
+        return accepted
     path = results / "specs" / "experiments" / f"{experiment}.json"
     if not path.is_file():
         raise UserError(f"{path}: no such file, expected {experiment}'s specification; the workflow writes it")

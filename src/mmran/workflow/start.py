@@ -12,6 +12,7 @@ from typing import Any
 from mmran.config.configuration import Config
 from mmran.config.made import job_json
 from mmran.config.reruns import Verdict, judge
+from mmran.config.source_files import absent
 from mmran.config.specs import stage_texts
 from mmran.errors import UserError
 from mmran.files import canonical_json, read_json, sha256_text, write_text_if_changed
@@ -86,6 +87,7 @@ class Run:
                 workflow.dag.forcefiles.update(stale)
                 if executes:
                     _announce(self._verdict)
+                    _check_source(self.config, self._verdict)
             workflow.dag_settings.rerun_triggers = frozenset({RerunTrigger.MTIME})
             build()
 
@@ -142,6 +144,20 @@ def _refuse_moved_paths(workflow: Any) -> None:
             "--default-storage-provider: mmran keeps its results on a file system that all jobs share; leave it out, "
             "and copy the results when the run has ended"
         )
+
+
+def _check_source(config: Config, verdict: Verdict) -> None:
+    """Refuse a run whose slices are to be converted from a source that does not exist; warn where they are there."""
+    from snakemake.exceptions import WorkflowError
+    from snakemake.logging import logger
+
+    missing = absent(config.source or ())
+    if missing and ("convert" in verdict.reasons or "convert" in verdict.would_run()):
+        raise WorkflowError(
+            f"config: source: {missing[0]}: no such file or folder; expected a folder of N.mat files or zip archives"
+        )
+    if missing:
+        logger.warning(f"source: {missing[0]} does not exist; the slices are taken as they were converted from it")
 
 
 def _announce(verdict: Verdict) -> None:

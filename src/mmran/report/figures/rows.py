@@ -73,7 +73,7 @@ def read_rows(spec: FigureSpec, results: Path, protocol: str) -> list[Row]:
     """
     names = list(dict.fromkeys(row.experiment for row in spec.rows))
     summaries = {name: read_summary(results, name, protocol) for name in names}
-    refuse_mixing(f"figure {spec.name}", summaries, {name: spec_digest(results, name) for name in names})
+    refuse_mixing(f"figure {spec.name}", summaries, {name: spec_digest(results, name, protocol) for name in names})
     folders = {name: results / "experiments" / name / protocol for name in names}
     cases = {name: read_cases(folder / "cases.csv") for name, folder in folders.items()}
     return [

@@ -1,0 +1,177 @@
+"""Which jobs run again: told by records beside the results, not by times."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mmran.config.reruns import judge, why
+from tests.unit.config.finished import SMALL, finish, small
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def of(*experiments: str) -> set[str]:
+    return {f"{stage}/{name}/paper" for stage in ("train", "predict", "evaluate") for name in experiments}
+
+
+def would_run(**changes: object) -> set[str]:
+    return set(judge(small(**changes)).would_run())
+
+
+def test_before_a_run_everything_would_run_each_job_after_what_it_reads() -> None:
+    jobs = judge(small()).would_run()
+    # phantom, convert, verify, split; 3 stages of 3 experiments; networks; 3 tables; a figure.
+    assert len(jobs) == 4 + 9 + 1 + 3 + 1
+    assert (
+        jobs.index("convert")
+        < jobs.index("split/paper")
+        < jobs.index("train/se/paper")
+        < jobs.index("predict/se/paper")
+    )
+
+
+def test_after_a_run_there_is_nothing_to_do() -> None:
+    finish(small())
+    assert would_run() == set()
+    assert judge(small()).counts() == {}
+
+
+def test_an_edited_option_runs_its_experiment_and_what_shows_it() -> None:
+    finish(small())
+    edit = {"experiments": {"se": {"training": {"epochs": 2}}}}
+    assert would_run(**edit) == of("se") | {"networks/table3", "table/paper/table2", "table/paper/table3"}
+    assert "train/se/paper: training.epochs: 240 -> 2" in why(small(**edit), "se")
+    assert why(small(**edit), "dynamic") == []
+
+
+def test_an_edit_taken_back_runs_nothing() -> None:
+    finish(small())
+    assert would_run(defaults={"loss": {"dice": "printed"}}) > of("se", "dynamic", "plain")
+    assert would_run() == set()
+
+
+def test_times_say_nothing() -> None:
+    finish(small())
+    for i, path in enumerate(sorted(Path("results").rglob("*"))):
+        os.utime(path, (i % 3 * 1e9, i % 3 * 1e9))
+    assert would_run() == set()
+    os.utime("results/records/train/se/paper.json", (2e9, 2e9))
+    edit = {"experiments": {"se": {"training": {"epochs": 2}}}}
+    assert of("se") <= would_run(**edit)
+
+
+def test_a_copy_of_the_results_under_another_name_is_as_good() -> None:
+    finish(small())
+    shutil.copytree("results", "elsewhere/copy", copy_function=shutil.copy)
+    assert would_run(results="elsewhere/copy") == set()
+
+
+def test_the_protocol_of_a_table_is_part_of_it() -> None:
+    finish(small(evaluate_under=["patient", "paper"]))
+    assert would_run(evaluate_under=["paper", "patient"]) == set()
+    shutil.move("results/tables/patient", "results/tables/other")
+    shutil.copytree("results/tables/paper", "results/tables/patient")
+    shutil.copytree("results/records/table/paper", "results/records/table/patient", dirs_exist_ok=True)
+    ours = {f"table/patient/table{i}" for i in (1, 2, 3)}
+    assert would_run(evaluate_under=["paper", "patient"]) == ours
+
+
+@pytest.mark.parametrize("path", ["splits/paper.csv", "experiments/se/paper/cases.csv", "tables/paper/table1.csv"])
+def test_a_file_edited_by_hand_is_made_again(path: str) -> None:
+    finish(small())
+    (Path("results") / path).write_text("mine")
+    (job,) = would_run()
+    assert judge(small()).reasons[job] == [f"{path} was edited after it was made"]
+
+
+def test_a_result_without_a_record_runs() -> None:
+    finish(small())
+    Path("results/records/evaluate/plain/paper.json").unlink()
+    assert would_run() == {"evaluate/plain/paper"}
+    assert why(small(), "plain") == ["evaluate/plain/paper: its results have no record of what they were made from"]
+
+
+@pytest.mark.parametrize("damage", ["", "{}", "[1]", '{"job": {"outputs": 3}}', '{"job": 1}'])
+def test_a_damaged_record_is_none(damage: str) -> None:
+    finish(small())
+    Path("results/records/convert.json").write_text(damage)
+    assert would_run() == {"convert"}
+
+
+def test_an_absent_file_counts_where_it_is_asked_for() -> None:
+    finish(small())
+    Path("results/experiments/se/paper/predictions.h5").unlink()
+    assert would_run() == set()
+    Path("results/tables/paper/table1.csv").unlink()
+    assert would_run() == {"table/paper/table1"}
+
+
+class TestSource:
+    """The files of the source, each with its size and time."""
+
+    @pytest.fixture(autouse=True)
+    def _source(self) -> None:
+        for name in ("1.mat", "deep/2.mat", ".hidden/3.mat"):
+            path = Path("slices") / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(name)
+        finish(small(source="slices"))
+        assert would_run(source="slices") == set()
+
+    # All but the sizes of networks.
+    def reasons(self) -> list[str]:
+        assert len(would_run(source="slices")) == 16
+        return judge(small(source="slices")).reasons["convert"]
+
+    def test_an_edited_file_of_the_same_size(self) -> None:
+        Path("slices/deep/2.mat").write_text("DEEP/2.mat")
+        assert self.reasons()[0].startswith("files.slices.deep/2.mat: ")
+
+    def test_a_new_file_in_a_subfolder_and_one_that_is_gone(self) -> None:
+        Path("slices/deep/9.mat").write_text("9")
+        Path("slices/1.mat").unlink()
+        gone, new = self.reasons()
+        assert gone.startswith("files.slices.1.mat: [5, ")
+        assert gone.endswith("-> absent")
+        assert new.startswith("files.slices.deep/9.mat: absent -> [1, ")
+
+    def test_an_archive_of_older_date(self) -> None:
+        Path("a.zip").write_text("new")
+        finish(small(source="a.zip"))
+        Path("a.zip").write_text("old")
+        os.utime("a.zip", (1e9, 1e9))
+        assert len(would_run(source="a.zip")) == 16
+
+    def test_hidden_files_do_not_count_and_a_loop_of_links_ends(self) -> None:
+        Path("slices/.hidden/4.mat").write_text("4")
+        assert would_run(source="slices") == set()
+        Path("slices/deep/loop").symlink_to("..", target_is_directory=True)
+        assert would_run(source="slices") == set()
+
+    def test_results_are_of_use_without_their_source(self) -> None:
+        shutil.rmtree("slices")
+        assert would_run(source="slices") == set()
+
+
+def test_a_csv_of_ones_own_counts_by_its_content() -> None:
+    protocols = {"mine": {"method": "file", "path": "mine.csv", "apart": "none"}}
+    mine = {"protocols": protocols, "evaluate_under": ["mine"]}
+    Path("mine.csv").write_text("slice,fold,role\n1,0,val\n")
+    finish(small(**mine))
+    os.utime("mine.csv")
+    assert would_run(**mine) == set()
+    Path("mine.csv").write_text("slice,fold,role\n1,0,test\n")
+    # All but the slices, their audit and the sizes of networks.
+    assert len(would_run(**mine)) == 18 - 4
+    assert judge(small(**mine)).reasons["split/mine"][0].startswith("sha256: ")
+
+
+def test_the_titles_of_other_tables_run_nothing_of_this_one() -> None:
+    finish(small())
+    tables = {"table1": SMALL["tables"]["table1"] | {"title": "Methods"}}
+    assert would_run(tables=tables) == {"table/paper/table1"}
