@@ -18,12 +18,15 @@ from scipy import ndimage
 
 from mmran.data.cheng import Slice, read_slice, write_slice
 from mmran.data.convert import convert
+from mmran.data.splits import COLUMNS
 from mmran.data.store import SliceStore
 from mmran.evaluation.evaluate import evaluate
 from mmran.evaluation.postprocess import fill_holes
 from mmran.evaluation.predictions import PredictionWriter
+from mmran.files import sha256_file
+from mmran.metrics.nearest import HAS_NUMBA
 from mmran.metrics.overlap import count_pixels, dice, iou, recall
-from mmran.metrics.surface import border, hd95, njit
+from mmran.metrics.surface import border, hd95_mm, surface_distances
 
 SIZE, SPACING_MM, TEST_SLICES = 512, 0.49, 307
 
@@ -74,7 +77,7 @@ def shaken(mask: np.ndarray, seed: int) -> np.ndarray:
 
 
 def noise(shape: tuple[int, int], n_border: int) -> np.ndarray:
-    """Noise with about so many border pixels."""
+    """Noise with about `n_border` border pixels."""
     return np.random.default_rng(1).random(shape) < n_border / (shape[0] * shape[1])
 
 
@@ -90,9 +93,15 @@ def compare_hd95(title: str, prediction: np.ndarray, truth: np.ndarray) -> None:
     from medpy.metric.binary import hd95 as medpy_hd95
 
     n_border = (np.count_nonzero(border(prediction)), np.count_nonzero(border(truth)))
-    ours = {"mmran without numba": median_ms(lambda: hd95(prediction, truth, SPACING_MM, compiled=False))}
-    if njit is not None:
-        ours = {"mmran": median_ms(lambda: hd95(prediction, truth, SPACING_MM, compiled=True))} | ours
+    ours = {
+        "mmran without numba": median_ms(
+            lambda: hd95_mm(surface_distances(prediction, truth, SPACING_MM, compiled=False))
+        )
+    }
+    if HAS_NUMBA:
+        ours = {
+            "mmran": median_ms(lambda: hd95_mm(surface_distances(prediction, truth, SPACING_MM, compiled=True)))
+        } | ours
     peers = {
         "MONAI": median_ms(lambda: monai_hd95(prediction, truth)),
         "medpy": median_ms(lambda: medpy_hd95(prediction, truth, SPACING_MM)),
@@ -118,12 +127,12 @@ def compare_evaluation(masks: list[np.ndarray]) -> None:
     """The stage evaluate, files and hole filling included, against loops over the same masks in memory."""
     probabilities = [shaken(mask, i) for i, mask in enumerate(masks)]
     with tempfile.TemporaryDirectory() as folder:
-        store, predictions = prepare(Path(folder), masks, probabilities)
-        ours = median_ms(lambda: evaluate(predictions, store, Path(folder, "c.csv"), Path(folder, "s.json")))
+        store, split, predictions = prepare(Path(folder), masks, probabilities)
+        ours = median_ms(lambda: evaluate(predictions, store, split, Path(folder, "c.csv"), Path(folder, "s.json")))
 
     predicted = [probability >= 0.5 for probability in probabilities]
     report(
-        f"evaluating {len(masks)} slices, raw and with holes filled",
+        f"evaluating {len(masks)} slices, in all variants",
         {"mmran, files included": ours},
         {
             "MONAI": once_ms(lambda: loop_over(predicted, masks, monai_case)),
@@ -132,19 +141,23 @@ def compare_evaluation(masks: list[np.ndarray]) -> None:
     )
 
 
-def prepare(folder: Path, masks: list[np.ndarray], probabilities: list[np.ndarray]) -> tuple[Path, Path]:
-    """A store and predictions of the masks."""
+def prepare(folder: Path, masks: list[np.ndarray], probabilities: list[np.ndarray]) -> tuple[Path, Path, Path]:
+    """A store, a split and predictions of the masks."""
     for number, mask in enumerate(masks, start=1):
         image = np.zeros(mask.shape, dtype=np.int16)
         slice = Slice(number, number % 3 + 1, f"P{number}", image, mask.astype(np.uint8), np.zeros((1, 2)))
         write_slice(folder, slice)
     convert([folder], folder / "slices.h5")
-    digests = {"spec": "", "data": SliceStore(folder / "slices.h5").digest, "split": ""}
+    with SliceStore(folder / "slices.h5") as store:
+        index, data = store.index, store.digest
+    split = folder / "split.csv"
+    index.assign(fold=0, role="train")[COLUMNS].to_csv(split, index=False)
+    digests = {"spec": "", "data": data, "split": sha256_file(split)}
     scores = np.random.default_rng(2).dirichlet((1, 1, 1), size=len(masks))
     with PredictionWriter(folder / "p.h5", "benchmark", "paper", digests) as writer:
         for number, probability in enumerate(probabilities, start=1):
             writer.add(number, 0, 0, probability, scores[number - 1])
-    return folder / "slices.h5", folder / "p.h5"
+    return folder / "slices.h5", split, folder / "p.h5"
 
 
 def loop_over(predicted: list[np.ndarray], masks: list[np.ndarray], case: Callable[..., None]) -> None:

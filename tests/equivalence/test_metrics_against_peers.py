@@ -17,7 +17,7 @@ from mmran.metrics.classification import (
     one_vs_rest_auc,
 )
 from mmran.metrics.overlap import count_pixels, dice, iou, recall, soft_dice
-from mmran.metrics.surface import border, hd95
+from mmran.metrics.surface import assd_mm, border, hd95_mm, nsd, surface_distances
 
 SIZE = 96
 
@@ -104,13 +104,13 @@ def test_the_border_is_what_scipys_erosion_leaves(name):
 @either_way
 @some_spacings
 @every_pair
-def test_hd95_is_medpys_directed_distances_to_a_billionth_of_a_millimetre(name, spacing_mm, compiled):
+def test_hd95_is_medpys_directed_distances_to_a_billionth_of_a_millimeter(name, spacing_mm, compiled):
     # medpy's own hd95 takes one percentile of both directions together; its directed distances are the same.
     prediction, truth = PAIRS[name]
     there = np.percentile(medpy_directed(prediction, truth, spacing_mm), 95)
     back = np.percentile(medpy_directed(truth, prediction, spacing_mm), 95)
-    found = hd95(prediction, truth, spacing_mm, compiled=compiled)
-    assert found.hd95_mm == pytest.approx(max(there, back), abs=1e-9, rel=0)
+    found = hd95_mm(surface_distances(prediction, truth, spacing_mm, compiled=compiled))
+    assert found == pytest.approx(max(there, back), abs=1e-9, rel=0)
 
 
 @either_way
@@ -118,9 +118,27 @@ def test_hd95_is_medpys_directed_distances_to_a_billionth_of_a_millimetre(name, 
 @every_pair
 def test_hd95_is_monais(name, spacing_mm, compiled):
     prediction, truth = PAIRS[name]
-    found = hd95(prediction, truth, spacing_mm, compiled=compiled)
+    found = hd95_mm(surface_distances(prediction, truth, spacing_mm, compiled=compiled))
     # MONAI keeps distances in float32.
-    assert found.hd95_mm == pytest.approx(monai_hd95(prediction, truth, spacing_mm), rel=1e-6, abs=1e-6)
+    assert found == pytest.approx(monai_hd95(prediction, truth, spacing_mm), rel=1e-6, abs=1e-6)
+
+
+@either_way
+@some_spacings
+@every_pair
+def test_assd_and_nsd_are_monais(name, spacing_mm, compiled):
+    torch = pytest.importorskip("torch")
+    metrics = pytest.importorskip("monai.metrics")
+    prediction, truth = PAIRS[name]
+    distances = surface_distances(prediction, truth, spacing_mm, compiled=compiled)
+    pair = [torch.tensor(mask)[None, None] for mask in (prediction, truth)]
+    options = {"include_background": True, "spacing": list(spacing_mm) if isinstance(spacing_mm, tuple) else spacing_mm}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assd = metrics.compute_average_surface_distance(*pair, symmetric=True, **options)
+        shares = metrics.compute_surface_dice(*pair, class_thresholds=[2.1], **options)
+    assert assd_mm(distances) == pytest.approx(float(assd), rel=1e-5, abs=1e-6)
+    assert nsd(distances, 2.1) == pytest.approx(float(shares), rel=1e-6)
 
 
 def test_where_a_mask_is_empty_the_peers_drop_it_or_fail_and_ours_is_defined():
@@ -129,10 +147,10 @@ def test_where_a_mask_is_empty_the_peers_drop_it_or_fail_and_ours_is_defined():
         assert not math.isfinite(monai_hd95(prediction, truth, 0.49))
         with pytest.raises(RuntimeError):
             binary.hd95(prediction, truth, 0.49)
-        assert hd95(prediction, truth, 0.49) == (pytest.approx(math.hypot(SIZE, SIZE) * 0.49), True)
+        assert hd95_mm(surface_distances(prediction, truth, 0.49)) == pytest.approx(math.hypot(SIZE, SIZE) * 0.49)
     with pytest.raises(RuntimeError):
         binary.hd95(EMPTY, EMPTY, 0.49)
-    assert hd95(EMPTY, EMPTY, 0.49) == (0.0, False)
+    assert hd95_mm(surface_distances(EMPTY, EMPTY, 0.49)) == 0
 
 
 @pytest.mark.parametrize("name", [*PAIRS, "missed", "invented", "both empty"])
@@ -219,4 +237,5 @@ def test_hd95_and_filled_holes_of_real_lesions_are_the_peers(real_full_sample):
         noisy = ndimage.gaussian_filter(truth.astype(float), 4)
         prediction = noisy + 0.2 * np.random.default_rng(0).standard_normal(truth.shape) * (noisy > 0.05) > 0.5
         assert np.array_equal(fill_holes(prediction), ndimage.binary_fill_holes(prediction))
-        assert hd95(prediction, truth, 0.49).hd95_mm == pytest.approx(monai_hd95(prediction, truth, 0.49), rel=1e-6)
+        found = hd95_mm(surface_distances(prediction, truth, 0.49))
+        assert found == pytest.approx(monai_hd95(prediction, truth, 0.49), rel=1e-6)

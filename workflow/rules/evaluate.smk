@@ -34,6 +34,7 @@ rule evaluate:
     input:
         predictions=timeless(rules.predict.output.predictions),
         store=timeless(rules.convert.output.store),
+        split=timeless(rules.split.output.csv),
     output:
         cases=f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/cases.csv",
         summary=f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/summary.json",
@@ -48,4 +49,5 @@ rule evaluate:
         job=f"{RESULTS}/specs/jobs/evaluate/{{experiment}}/{{protocol}}.json",
     shell:
         "python -m mmran --job {params.job:q} evaluate {input.predictions:q} --store {input.store:q}"
+        " --split {input.split:q}"
         " --cases {output.cases:q} --summary {output.summary:q} > {log:q} 2>&1"

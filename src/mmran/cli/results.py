@@ -2,29 +2,42 @@
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmran.cli.verb import Verb
 from mmran.errors import UserError
+
+if TYPE_CHECKING:
+    from mmran.evaluation.summary import Summary
 
 
 def _evaluate_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("predictions", type=Path, metavar="PREDICTIONS.h5", help="what `mmran predict` wrote")
     parser.add_argument("--store", type=Path, required=True, metavar="STORE.h5", help="the slice store")
-    parser.add_argument("--cases", type=Path, required=True, metavar="CASES.csv", help="one row per slice and variant")
-    parser.add_argument("--summary", type=Path, required=True, metavar="SUMMARY.json", help="the means")
+    parser.add_argument("--split", type=Path, required=True, metavar="SPLIT.csv", help="who trained and tested")
+    parser.add_argument("--cases", type=Path, required=True, metavar="CASES.csv", help="output: all measurements")
+    parser.add_argument("--summary", type=Path, required=True, metavar="SUMMARY.json", help="output: the means")
 
 
 def _evaluate(arguments: Namespace) -> None:
     from mmran.evaluation.evaluate import evaluate
 
-    summary = evaluate(arguments.predictions, arguments.store, arguments.cases, arguments.summary)
-    print(f"{summary['experiment']}, protocol {summary['protocol']}, {summary['n']} test slices")
-    for variant, metrics in summary["variants"].items():
-        shown = {name: metrics[name] for name in ("dice", "hd95_mm", "n_missed", "acc") if metrics[name] is not None}
-        print(f"  {variant:3}  " + "  ".join(f"{name} {value:.4g}" for name, value in shown.items()))
-    for name in summary["absent_classes"]:
+    summary = evaluate(arguments.predictions, arguments.store, arguments.split, arguments.cases, arguments.summary)
+    print(described(summary))
+
+
+def described(summary: "Summary") -> str:
+    """Say the main numbers of a summary, one line per variant."""
+    lines = [f"{summary.experiment}, protocol {summary.protocol}, {summary.n} test slices"]
+    width = max(map(len, summary.variants))
+    for variant, metrics in summary.variants.items():
+        shown = {name: metrics[name] for name in ("dice", "hd95_mm", "n_missed", "n_no_overlap", "acc")}
+        values = [f"{name} {value:.4g}" for name, value in shown.items() if value is not None]
+        lines.append(f"  {variant:{width}}  {'  '.join(values)}")
+    for name in summary.absent_classes:
         kind = "pituitary tumor" if name == "pituitary" else name
-        print(f"  no test slice is a {kind}: recall, precision, F1 and that AUC are not defined")
+        lines.append(f"  no test slice is a {kind}: recall, precision, F1 and that AUC are not defined")
+    return "\n".join(lines)
 
 
 def _table_arguments(parser: ArgumentParser) -> None:
@@ -89,10 +102,13 @@ VERBS: tuple[Verb, ...] = (
         name="evaluate",
         help="measure predictions against the true masks and classes",
         description=(
-            "Measure every predicted slice, as it is (variant raw) and with holes filled (pkp). Writes one row "
-            "per slice and variant to cases.csv, the source of every number, and the means to summary.json. "
-            "HD95 counts a missed tumor as the diagonal of the image and says how many were missed.\n\n"
-            "  mmran evaluate predictions.h5 --store data/slices.h5 --cases cases.csv --summary summary.json"
+            "Measure every predicted slice as it is (variant raw), with all holes filled (pkp), and with the holes "
+            "filled that are smaller than the lesion around them (pkp-guarded). Writes one row per slice and variant "
+            "to cases.csv, the source of every number, and the means to summary.json. Distances count an empty "
+            "prediction as the image diagonal; n_missed counts empty predictions, n_no_overlap those that touch no "
+            "tumor.\n\n"
+            "  mmran evaluate predictions.h5 --store data/slices.h5 --split splits/paper.csv \\\n"
+            "      --cases cases.csv --summary summary.json"
         ),
         arguments=_evaluate_arguments,
         run=_evaluate,

@@ -1,9 +1,8 @@
-"""The stage `predict`: trained networks over the test slices, at the size that the slices have."""
+"""The stage `predict`: trained networks over the test slices, at the native size of each slice."""
 
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -11,28 +10,29 @@ from mmran.data.batches import iterate
 from mmran.data.geometry import restore
 from mmran.data.store import SliceStore
 from mmran.evaluation.predictions import PredictionWriter
-from mmran.files import read_json, sha256_file, write_json
+from mmran.evaluation.record import InferenceRecord, write_inference
+from mmran.files import read_json, sha256_file
 from mmran.training.device import Compute
 from mmran.training.trial import Trial, load_recipe, load_slices, peak_memory_mb
 
 
 def predict_trials(trials: Sequence[Trial], spec: Path, trained: Path, output: Path, *, gpu: bool, threads: int) -> int:
-    """Write predictions.h5 for the test slices of all trials of an experiment, and inference.json, what they cost.
+    """Write predictions.h5 for the test slices of all trials of an experiment, and their cost to inference.json.
 
     Args:
-        trials: the trials, whose weights lie in `trained`/trials/NAME/.
+        trials: the trials; `trained`/trials/NAME/ holds their weights.
         spec: the experiment's specification, whose digest the file carries.
-        trained: what the stage `train` wrote.
+        trained: folder that the stage `train` wrote.
         output: predictions.h5; inference.json is written beside it.
         gpu, threads: where to compute.
 
     Returns:
-        The number of cases: test slices, each as often as there are trials that test it.
+        The number of cases: every test slice once per trial that tests it.
     """
     first = trials[0]
     digests = {"spec": sha256_file(spec), "data": first.data_digest, "split": sha256_file(first.split)}
     name = first.experiment.name
-    n, costs = 0, []
+    records = []
     with SliceStore(first.store) as store, PredictionWriter(output, name, first.split.stem, digests) as writer:
         sizes = store.index.set_index("slice")[["height", "width"]]
         for trial in trials:
@@ -45,16 +45,14 @@ def predict_trials(trials: Sequence[Trial], spec: Path, trained: Path, output: P
                 deterministic=trial.experiment.training.deterministic,
                 seed=trial.seed,
             )
-            cost = _predict_trial(trial, folder, compute, sizes, writer)
-            n += cost["images"]
-            costs.append({"trial": trial.name, **cost, **compute.describe()})
-    write_json(output.with_name("inference.json"), costs)
-    return n
+            records.append(_predict_trial(trial, folder, compute, sizes, writer))
+    write_inference(output.with_name("inference.json"), records)
+    return sum(record.images for record in records)
 
 
 def _predict_trial(
     trial: Trial, folder: Path, compute: Compute, sizes: pd.DataFrame, writer: PredictionWriter
-) -> dict[str, Any]:
+) -> InferenceRecord:
     recipe = load_recipe(trial, folder, compute)
     slices = load_slices(trial, "test", compute.device)
     numbers = iter(slices.numbers.tolist())
@@ -69,15 +67,17 @@ def _predict_trial(
         absent = [None] * len(batch.labels)
         masks = absent if output.mask_logits is None else output.mask_logits.float().sigmoid()[:, 0].cpu().numpy()
         classes = absent if output.class_logits is None else output.class_logits.float().softmax(1).cpu().numpy()
-        # What came to the host has been computed, on a GPU too.
+        # Copying to the host waits for the GPU, so the time is complete.
         speeds.append(len(batch.labels) / (time.perf_counter() - began))
         for mask, scores in zip(masks, classes, strict=True):
             number = next(numbers)
             height, width = sizes.loc[number]
             native = restore(mask, int(height), int(width), fit) if mask is not None else None
             writer.add(number, trial.seed, trial.fold, native, scores)
-    return {
-        "images": len(slices.labels),
-        "images_per_s": round(sorted(speeds)[len(speeds) // 2], 2),
-        "peak_memory_mb": peak_memory_mb(compute),
-    }
+    return InferenceRecord(
+        trial=trial.name,
+        images=len(slices.labels),
+        images_per_s=round(sorted(speeds)[len(speeds) // 2], 2),
+        peak_memory_mb=peak_memory_mb(compute),
+        **compute.describe(),
+    )

@@ -1,18 +1,20 @@
-"""predictions.h5: what a network said about every test slice, between the stages `predict` and `evaluate`.
+"""predictions.h5: what a network predicts for every test slice, between the stages `predict` and `evaluate`.
 
-One group per native size, named "{H}x{W}", holds `probability` (n, H, W) uint8 = min(255, floor(256 p)), so
-that p >= .5 exactly where the byte is >= 128. A network without segmentation has no groups. One entry per
-case (a test slice under one trial) in the root datasets `slice`, `seed`, `fold`, `group`, `row` and
-`class_probability` (N, 3); a network without classification lacks the last. Root attributes: `format`,
-`experiment`, `protocol`, `digests` (JSON).
+One group per native size, named "{H}x{W}", holds `probability` (n, H, W) uint8 = min(255, floor(256 p)), so that
+p >= .5 exactly where the byte is >= 128. A network without segmentation has no groups. The root datasets hold one
+entry per case, which is a test slice under one trial: `slice`, `seed`, `fold`, `group`, `row`, `mask_sha256` (N, 32),
+and of a classifier `class_probability` (N, 3). Root attributes: `format`, `experiment`, `protocol`, `digests` (JSON)
+and `content`, the SHA-256 of everything else. Opening a file checks `content`, and reading a mask checks its digest,
+so damage on the disk never becomes a number.
 """
 
+import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -23,9 +25,9 @@ from mmran.data.cheng import CLASS_NAMES
 from mmran.errors import UserError
 from mmran.files import atomic_path
 
-FORMAT = 1
+FORMAT = 2
 TUMOR_BYTE = 128
-"""The smallest stored byte that means tumor: a probability of one half."""
+"""The smallest byte that means tumor: a probability of one half."""
 DIGESTS = ("spec", "data", "split")
 CLASS_COLUMNS = tuple(f"p_{name}" for name in CLASS_NAMES)
 REMEDY = "run `mmran predict` again"
@@ -39,13 +41,25 @@ def probability_bytes(probability: NDArray[np.floating]) -> NDArray[np.uint8]:
     """
     if not ((probability >= 0) & (probability <= 1)).all():
         raise ValueError("a tumor probability is outside 0..1 or NaN")
-    # Times a power of two is exact in every float type: no rounding moves a probability across one half.
+    # Multiplying by a power of two is exact in every float type, so no rounding crosses one half.
     return np.minimum(np.floor(probability * 256), 255).astype(np.uint8)
 
 
 def bytes_probability(stored: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Probabilities of stored bytes, b / 255: 0 and 1 come back exactly, everything else within 1/255."""
+    """Turn stored bytes b into probabilities b / 255: 0 and 1 come back exactly, others within 1/255."""
     return stored.astype(np.float32) * np.float32(1 / 255)
+
+
+class _Entry(NamedTuple):
+    """One case in the file; `group` is empty where the network predicts no mask."""
+
+    slice: int
+    seed: int
+    fold: int
+    group: str
+    row: int
+    mask_sha256: bytes
+    classes: NDArray[np.float32] | None
 
 
 class PredictionWriter:
@@ -59,7 +73,7 @@ class PredictionWriter:
     """
 
     def __init__(self, path: Path | str, experiment: str, protocol: str, digests: Mapping[str, str]) -> None:
-        """Prepare a writer; the disk is touched when the block has ended.
+        """Prepare a writer; nothing is written before the block ends.
 
         Args:
             path: the final predictions.h5.
@@ -71,16 +85,14 @@ class PredictionWriter:
             raise ValueError(f"digests are {sorted(digests)}, expected {sorted(DIGESTS)}")
         self.path = Path(path)
         self._attributes = {
-            "format": FORMAT,
             "experiment": experiment,
             "protocol": protocol,
             "digests": json.dumps(dict(digests), sort_keys=True),
         }
-        self._keys: dict[tuple[int, int, int], tuple[str, int]] = {}
-        self._classes: list[NDArray[np.float32]] = []
-        self._n_masks = 0
-        # HDF5 writes to memory, a few kilobytes a slice: a full disk is then an ordinary error of one ordinary
-        # write, where HDF5 would be left with a file that it cannot close.
+        self._entries: list[_Entry] = []
+        self._keys: set[tuple[int, int, int]] = set()
+        # HDF5 writes to memory, a few kilobytes per slice. On a full disk it leaves a file that it cannot close; one
+        # write of the finished bytes fails with an ordinary error instead.
         self._memory = io.BytesIO()
         self._file = h5py.File(self._memory, "w")
 
@@ -117,24 +129,26 @@ class PredictionWriter:
                 classification.
 
         Raises:
-            ValueError: the case was added before, differs in its tasks from the earlier ones, or has values
+            ValueError: the case was added before, differs in its tasks from the earlier ones, or holds values
                 that are no probabilities.
         """
-        key = (int(seed), int(fold), int(slice))
+        key = (int(slice), int(seed), int(fold))
         if key in self._keys:
             raise ValueError(f"slice {slice} of seed {seed}, fold {fold} was added twice")
         tasks = (probability is not None, class_probability is not None)
         if tasks == (False, False):
             raise ValueError(f"slice {slice} has neither a mask nor a class")
-        if self._keys and tasks != (self._n_masks > 0, len(self._classes) > 0):
+        if self._entries and tasks != (self._entries[0].group != "", self._entries[0].classes is not None):
             raise ValueError(f"slice {slice} is predicted for other tasks than the slices before it")
-        if class_probability is not None:
-            self._classes.append(_checked_classes(class_probability, slice))
-        self._keys[key] = ("", 0) if probability is None else self._add_mask(probability)
+        classes = None if class_probability is None else _checked_classes(class_probability, slice)
+        stored = None if probability is None else probability_bytes(probability)
+        group, row = ("", 0) if stored is None else self._add_mask(stored)
+        self._keys.add(key)
+        self._entries.append(_Entry(*key, group, row, _mask_sha256(stored), classes))
 
-    def _add_mask(self, probability: NDArray[np.floating]) -> tuple[str, int]:
-        height, width = probability.shape
-        group, stored = f"{height}x{width}", probability_bytes(probability)
+    def _add_mask(self, stored: NDArray[np.uint8]) -> tuple[str, int]:
+        height, width = stored.shape
+        group = f"{height}x{width}"
         if group not in self._file:
             self._file.create_dataset(
                 f"{group}/probability",
@@ -143,25 +157,48 @@ class PredictionWriter:
                 chunks=(1, height, width),
                 dtype=np.uint8,
                 compression="gzip",
-                compression_opts=1,  # half the time of h5py's own choice for an eighth more bytes
+                compression_opts=1,  # half the time of h5py's default for an eighth more bytes
+                fletcher32=True,
             )
         dataset = self._file[group]["probability"]
         row = dataset.shape[0]
         dataset.resize(row + 1, axis=0)
         dataset[row] = stored
-        self._n_masks += 1
         return group, row
 
     def _write_entries(self) -> None:
-        seeds, folds, slices = zip(*self._keys, strict=True) if self._keys else ((), (), ())
-        groups, rows = zip(*self._keys.values(), strict=True) if self._keys else ((), ())
-        for name, values in (("slice", slices), ("seed", seeds), ("fold", folds), ("row", rows)):
+        entries = self._entries
+        for name in ("slice", "seed", "fold", "row"):
+            values = [getattr(entry, name) for entry in entries]
             self._file.create_dataset(name, data=np.array(values, dtype=np.int32))
-        text = h5py.string_dtype()
-        self._file.create_dataset("group", data=list(groups), shape=(len(groups),), dtype=text)
-        if self._classes:
-            self._file.create_dataset("class_probability", data=np.stack(self._classes))
-        self._file.attrs.update(self._attributes)
+        groups = [entry.group for entry in entries]
+        self._file.create_dataset("group", data=groups, shape=(len(groups),), dtype=h5py.string_dtype())
+        digests = np.frombuffer(b"".join(entry.mask_sha256 for entry in entries), dtype=np.uint8)
+        self._file.create_dataset("mask_sha256", data=digests.reshape(-1, 32))
+        classes = [entry.classes for entry in entries if entry.classes is not None]
+        if classes:
+            self._file.create_dataset("class_probability", data=np.stack(classes))
+        self._file.attrs.update({"format": FORMAT, **self._attributes})
+        self._file.attrs["content"] = _content_digest(self._file)
+
+
+def _mask_sha256(stored: NDArray[np.uint8] | None) -> bytes:
+    """SHA-256 of a stored mask; zeros where the network predicts none."""
+    return bytes(32) if stored is None else hashlib.sha256(np.ascontiguousarray(stored).data).digest()
+
+
+def _content_digest(file: h5py.File) -> str:
+    """SHA-256 of a file's attributes and entries, and by their digests of its masks."""
+    digest = hashlib.sha256()
+    attributes: Sequence[str] = ("experiment", "protocol", "digests")
+    facts = [str(file.attrs[name]) for name in attributes] + file["group"].asstr()[:].tolist()
+    digest.update(json.dumps(facts).encode())
+    for name in ("slice", "seed", "fold", "row", "mask_sha256", "class_probability"):
+        if name in file:
+            values = file[name][:]
+            digest.update(f"{name}{values.dtype.str}{values.shape}".encode())
+            digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()
 
 
 def _checked_classes(class_probability: NDArray[np.floating], number: int) -> NDArray[np.float32]:
@@ -180,6 +217,7 @@ class Predictions:
         experiment: name of the experiment.
         protocol: name of the split protocol.
         digests: digests of spec, data and split.
+        content: SHA-256 of what the file holds.
         cases: one row per case with columns slice, seed, fold, group, row and, of a classifier, p_meningioma,
             p_glioma, p_pituitary; sorted by seed, fold, slice.
         segments: whether the cases have masks.
@@ -192,26 +230,33 @@ class Predictions:
         self._datasets: dict[str, h5py.Dataset] = {}  # looking one up by name takes longer than reading a slice
         try:
             self._read_entries()
-        except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
+        except (LookupError, ValueError, TypeError, AttributeError, OSError, RuntimeError) as error:
             self._file.close()
-            raise UserError(f"{path}: damaged predictions ({error}); {REMEDY}") from error
+            raise self._damaged(str(error)) from error
         except UserError:
             self._file.close()
             raise
 
     def _read_entries(self) -> None:
-        attributes = self._file.attrs
-        self.experiment = str(attributes["experiment"])
-        self.protocol = str(attributes["protocol"])
-        self.digests: dict[str, str] = json.loads(attributes["digests"])
+        file = self._file
+        self.content = str(file.attrs["content"])
+        if _content_digest(file) != self.content:
+            raise ValueError("their content does not have the recorded digest")
+        self.experiment = str(file.attrs["experiment"])
+        self.protocol = str(file.attrs["protocol"])
+        self.digests: dict[str, str] = json.loads(file.attrs["digests"])
         if set(self.digests) != set(DIGESTS):
             raise ValueError(f"digests are {sorted(self.digests)}, expected {sorted(DIGESTS)}")
-        columns: dict[str, Any] = {name: self._file[name][:].astype(np.int64) for name in ("slice", "seed", "fold")}
-        columns["group"] = self._file["group"].asstr()[:]
-        columns["row"] = self._file["row"][:].astype(np.int64)
-        self.classifies = "class_probability" in self._file
+        columns: dict[str, Any] = {name: file[name][:].astype(np.int64) for name in ("slice", "seed", "fold", "row")}
+        columns["group"] = file["group"].asstr()[:]
+        places = zip(columns["group"], columns["row"].tolist(), strict=True)
+        self._mask_sha256 = dict(zip(places, map(bytes, file["mask_sha256"][:]), strict=True))
+        self.classifies = "class_probability" in file
         if self.classifies:
-            columns |= dict(zip(CLASS_COLUMNS, self._file["class_probability"][:].T, strict=True))
+            classes = file["class_probability"][:]
+            if not ((classes >= 0) & (classes <= 1)).all():
+                raise ValueError("a class probability is outside 0..1 or NaN")
+            columns |= dict(zip(CLASS_COLUMNS, classes.T, strict=True))
         cases = pd.DataFrame(columns).sort_values(["seed", "fold", "slice"], ignore_index=True)
         if cases.empty:
             raise UserError(f"{self.path}: no case in it; check that the split has test slices, then {REMEDY}")
@@ -225,8 +270,11 @@ class Predictions:
         self.cases = cases
         self.segments = bool((cases["group"] != "").any())
 
+    def _damaged(self, reason: str) -> UserError:
+        return UserError(f"{self.path}: damaged predictions ({reason}); {REMEDY}")
+
     def stored_probability(self, group: str, row: int) -> NDArray[np.uint8]:
-        """(H, W) uint8 tumor probability of a case, as stored: tumor where it is >= `TUMOR_BYTE`.
+        """Read the (H, W) uint8 tumor probability of a case, as stored: tumor where it is >= `TUMOR_BYTE`.
 
         Args:
             group: the case's group, from `cases`.
@@ -238,9 +286,13 @@ class Predictions:
         try:
             if group not in self._datasets:
                 self._datasets[group] = self._file[group]["probability"]
-            return self._datasets[group][row]
-        except (KeyError, ValueError, OSError) as error:
-            raise UserError(f"{self.path}: damaged predictions of group {group} ({error}); {REMEDY}") from error
+            stored: NDArray[np.uint8] = self._datasets[group][row]
+            expected = self._mask_sha256[group, row]
+        except (LookupError, ValueError, OSError, RuntimeError) as error:
+            raise self._damaged(f"row {row} of group {group}: {error}") from error
+        if _mask_sha256(stored) != expected:
+            raise self._damaged(f"row {row} of group {group} does not have the recorded digest")
+        return stored
 
     def close(self) -> None:
         """Close the file."""
@@ -257,8 +309,8 @@ def read_predictions(path: Path | str) -> Predictions:
     """Open a predictions.h5 for reading: `with read_predictions(path) as predictions:`.
 
     Raises:
-        UserError: it is absent, foreign, truncated or damaged, without a case, or tests a slice twice under
-            one seed.
+        UserError: it is absent, foreign, truncated or damaged, holds no case, or tests a slice twice under one
+            seed.
     """
     return Predictions(path)
 
@@ -270,7 +322,11 @@ def _open(path: Path) -> h5py.File:
         file = h5py.File(path, "r")
     except OSError as error:
         raise UserError(f"{path}: not a whole HDF5 file ({error}); {REMEDY}") from error
-    if file.attrs.get("format") != FORMAT or "slice" not in file:
+    try:
+        known = file.attrs.get("format") == FORMAT and "slice" in file
+    except (OSError, ValueError, RuntimeError):  # damaged metadata
+        known = False
+    if not known:
         file.close()
-        raise UserError(f"{path}: not a predictions file of format {FORMAT}; expected what `mmran predict` writes")
+        raise UserError(f"{path}: not a predictions file of format {FORMAT}; {REMEDY}")
     return file

@@ -1,1 +1,1 @@
-"""What a prediction is worth: pure functions, units in their names."""
+"""Metrics as pure functions: arrays in, numbers out, units in the names."""

@@ -1,7 +1,7 @@
-"""Metrics of the tumor class over the slices of a test set: pure functions of labels and probabilities.
+"""Metrics of the tumor class over a test set: pure functions of labels and probabilities.
 
-Classes are counted from zero (tensors' ids). A metric that the test set cannot define, because a class has no
-slice in it, is NaN; it is never a zero and never raises.
+Classes count from zero, as in tensors. A metric is NaN where the test set cannot define it because a class has no
+slice in it; it is never zero and never raises.
 """
 
 import math
@@ -18,7 +18,7 @@ def confusion_matrix(
     Args:
         truth: (N,) integer class ids, 0..n_classes-1.
         predicted: (N,) integer class ids.
-        n_classes: number of classes.
+        n_classes: how many classes exist.
 
     Returns:
         (n_classes, n_classes) int64.
@@ -37,7 +37,7 @@ def confusion_matrix(
 
 
 def accuracy(confusion: NDArray[np.int64]) -> float:
-    """Share of the slices whose class is right; NaN without slices.
+    """Share of slices whose predicted class is right; NaN without slices.
 
     Source: Eq. 20, read as correct / n.
     """
@@ -76,46 +76,62 @@ def f1(confusion: NDArray[np.int64]) -> float:
     return _ratio(2 * precision * recall, precision + recall, 0.0)
 
 
-def auc(positive: NDArray[np.bool_], score: NDArray[np.floating]) -> float:
+def auc(positive: NDArray[np.bool_], score: NDArray[np.floating], fold: NDArray[np.integer] | None = None) -> float:
     """Area under the ROC curve: how often a positive outscores a negative, a tie counting half.
 
+    Only pairs within one fold are compared: two folds are two networks, and an offset between their scores is no
+    error of either. Every such pair has the same weight.
+
     Args:
-        positive: (N,) bool, True for slices of the class asked about.
+        positive: (N,) bool, True for slices of the class in question.
         score: (N,) float, any monotone score of that class.
+        fold: (N,) integer, the fold that each slice is tested in; None where all scores are of one network.
 
     Returns:
-        0..1, or NaN where all slices or none are positive.
+        0..1, or NaN where no fold has both a positive and a negative.
 
     Raises:
         ValueError: a score is NaN, which has no rank.
 
-    Source: Mann and Whitney 1947, by mean ranks.
+    Source: Mann and Whitney 1947, by mean ranks; over strata as in van Elteren 1960, pairs weighted equally.
     """
     positive, score = np.asarray(positive, dtype=bool), np.asarray(score)
     if np.isnan(score).any():
         raise ValueError("a class probability is NaN: an area under the curve needs every score")
+    if fold is None:
+        fold = np.zeros(score.size, dtype=np.int64)
+    parts = [_concordance(positive[fold == value], score[fold == value]) for value in np.unique(fold)]
+    n_pairs = sum(pairs for _, pairs in parts)
+    return sum(concordant for concordant, _ in parts) / n_pairs if n_pairs else math.nan
+
+
+def _concordance(positive: NDArray[np.bool_], score: NDArray[np.floating]) -> tuple[float, int]:
+    """Pairs in which the positive outscores the negative, ties counting half, and the number of all pairs."""
     n_positive = int(np.count_nonzero(positive))
-    n_negative = positive.size - n_positive
-    if n_positive == 0 or n_negative == 0:
-        return math.nan
+    n_pairs = n_positive * (positive.size - n_positive)
+    if not n_pairs:
+        return 0.0, 0
     _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
-    # Ranks counted from one; equal scores share the mean of the ranks that they occupy.
+    # Ranks counted from one; equal scores share the mean of their ranks.
     mean_rank = np.cumsum(counts) - (counts - 1) / 2
     rank_sum = float(mean_rank[inverse][positive].sum())
-    return (rank_sum - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative)
+    return rank_sum - n_positive * (n_positive + 1) / 2, n_pairs
 
 
-def one_vs_rest_auc(truth: NDArray[np.integer], class_probability: NDArray[np.floating]) -> tuple[float, ...]:
+def one_vs_rest_auc(
+    truth: NDArray[np.integer], class_probability: NDArray[np.floating], fold: NDArray[np.integer] | None = None
+) -> tuple[float, ...]:
     """AUC of each class against the others.
 
     Args:
         truth: (N,) integer class ids.
         class_probability: (N, n_classes) float.
+        fold: (N,) integer, as for `auc`.
 
     Returns:
         One value per class, NaN for a class without test slices (or without slices of any other class).
     """
-    return tuple(auc(truth == i, class_probability[:, i]) for i in range(class_probability.shape[1]))
+    return tuple(auc(truth == i, class_probability[:, i], fold) for i in range(class_probability.shape[1]))
 
 
 def _ratio(numerator: float, denominator: float, undefined: float) -> float:

@@ -1,7 +1,7 @@
 """Overlap of a predicted and a true mask: Dice, IoU and recall, all from four pixel counts.
 
-An image without tumor in truth and in prediction scores 1 in Dice and IoU (the two agree, as HD95 says with
-0 mm). Recall asks how much of a class was found: of a class without a pixel in the truth it is NaN.
+Two empty masks agree, so they score 1 in Dice and IoU (and 0 mm in HD95). Recall is the share of a class that was
+found: NaN for a class without a pixel in the truth.
 """
 
 import math
@@ -21,7 +21,7 @@ class PixelCounts(NamedTuple):
 
 
 class PerClass(NamedTuple):
-    """One fraction 0..1 (or NaN) for each of the two pixel classes."""
+    """One fraction 0..1, or NaN, for each of the two pixel classes."""
 
     background: float
     tumor: float
@@ -34,7 +34,7 @@ class PerClass(NamedTuple):
 
 
 def count_pixels(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> PixelCounts:
-    """Count the four kinds of pixels that every overlap metric is made of.
+    """Count the four kinds of pixels that every overlap metric is computed from.
 
     Args:
         prediction: (H, W) bool, True is tumor.
@@ -63,7 +63,7 @@ def check_masks(prediction: NDArray[np.bool_], truth: NDArray[np.bool_]) -> None
 
 
 def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice] | None:
-    """The smallest rows and columns that hold every true pixel.
+    """Find the smallest rectangle that holds every true pixel.
 
     Args:
         mask: (H, W) bool.

@@ -7,29 +7,24 @@ from typing import Any
 
 from mmran.config.accepted import accepted_spec
 from mmran.errors import UserError
+from mmran.evaluation.record import read_inference
+from mmran.evaluation.summary import Summary
 from mmran.files import read_json, sha256_file
 
 
-def read_summary(results: Path, experiment: str, protocol: str) -> dict[str, Any]:
+def read_summary(results: Path, experiment: str, protocol: str) -> Summary:
     """Read the summary of one experiment under one protocol.
 
     Raises:
-        UserError: it is absent, is another experiment's, or was not made from the cases.csv beside it.
+        UserError: it is absent, is another experiment's, or does not follow from the cases.csv beside it.
     """
     path = results / "experiments" / experiment / protocol / "summary.json"
-    cases_path = path.with_name("cases.csv")
     if not path.is_file():
         raise UserError(f"{path}: no such file; evaluate {experiment} under protocol {protocol} first")
-    summary = read_json(path)
-    try:
-        found = (summary["experiment"], summary["protocol"])
-        digest = summary["digests"]["cases"]
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a summary (lacks {error}); run `mmran evaluate` again") from error
+    summary = Summary.read(path)
+    found = (summary.experiment, summary.protocol)
     if found != (experiment, protocol):
         raise UserError(f"{path}: is of {found[0]} under {found[1]}, expected {experiment} under {protocol}")
-    if not cases_path.is_file() or sha256_file(cases_path) != digest:
-        raise UserError(f"{path}: not made from {cases_path} as it is now; run `mmran evaluate` again")
     return summary
 
 
@@ -44,15 +39,19 @@ def read_costs(results: Path, experiment: str, protocol: str) -> dict[str, Any]:
         UserError: it was not trained or predicted.
     """
     folder = results / "experiments" / experiment / protocol
-    costs: dict[str, Any] = {}
-    for stage, name in (("train", "runs.json"), ("predict", "inference.json")):
-        trials = read_json(folder / name)
-        costs[f"{stage}_images_per_s"] = statistics.median(trial["images_per_s"] for trial in trials)
-        costs[f"{stage}_peak_mb"] = max(trial["peak_memory_mb"] for trial in trials)
-        costs["machine"] = f"{trials[0]['device_name']}, {trials[0]['precision']}"
-        if trials[0]["device"] == "cpu":
-            costs["machine"] += f", threads: {trials[0]['threads']}"
-    return costs
+    runs = read_json(folder / "runs.json")
+    predictions = read_inference(folder / "inference.json")
+    first = predictions[0]
+    machine = f"{first.device_name}, {first.precision}"
+    if first.device == "cpu":
+        machine += f", threads: {first.threads}"
+    return {
+        "train_images_per_s": statistics.median(run["images_per_s"] for run in runs),
+        "train_peak_mb": max(run["peak_memory_mb"] for run in runs),
+        "predict_images_per_s": statistics.median(record.images_per_s for record in predictions),
+        "predict_peak_mb": max(record.peak_memory_mb for record in predictions),
+        "machine": machine,
+    }
 
 
 def spec_digest(results: Path, experiment: str, protocol: str) -> str:
@@ -69,7 +68,7 @@ def spec_digest(results: Path, experiment: str, protocol: str) -> str:
     return sha256_file(path)
 
 
-def refuse_mixing(where: str, summaries: Mapping[str, Mapping[str, Any]], expected_specs: Mapping[str, str]) -> None:
+def refuse_mixing(where: str, summaries: Mapping[str, Summary], expected_specs: Mapping[str, str]) -> None:
     """Refuse to put results side by side that do not belong together.
 
     Args:
@@ -82,12 +81,12 @@ def refuse_mixing(where: str, summaries: Mapping[str, Mapping[str, Any]], expect
     """
     first_name, first = next(iter(summaries.items()))
     for name, summary in summaries.items():
-        digests = summary["digests"]
+        digests = summary.digests
         for what in ("data", "split"):
-            if digests[what] != first["digests"][what]:
+            if digests[what] != first.digests[what]:
                 raise UserError(
                     f"{where}: {first_name} and {name} differ in the digest of their {what} "
-                    f"({first['digests'][what][:12]}, {digests[what][:12]}); evaluate both on the same {what}"
+                    f"({first.digests[what][:12]}, {digests[what][:12]}); evaluate both on the same {what}"
                 )
         expected = expected_specs.get(name)
         if digests["spec"] != expected:

@@ -6,57 +6,23 @@ from.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmran.config.tables import TableRow, TableSpec
 from mmran.errors import UserError
+from mmran.evaluation.summary import Summary
 from mmran.files import write_text
+from mmran.metrics.names import METRICS
 from mmran.report.formats import FORMATS, MISSING, Cell, Column, Table
 from mmran.report.results import refuse_mixing
 
-
-@dataclass(frozen=True)
-class Metric:
-    """How a metric is printed.
-
-    Attributes:
-        title: heading, with the unit.
-        scale: what a stored value is multiplied by: 100 for percent, 1 for millimetres.
-        decimals: digits after the point.
-        lower_is_better: whether the smallest value is the best.
-    """
-
-    title: str
-    scale: float = 100.0
-    decimals: int = 2
-    lower_is_better: bool = False
-
-
-METRICS: Mapping[str, Metric] = {
-    "dice": Metric("Dice (%)"),
-    "soft_dice": Metric("soft Dice (%)"),
-    "hd95_mm": Metric("HD95 (mm)", scale=1.0, decimals=3, lower_is_better=True),
-    "miou": Metric("MIoU (%)"),
-    "mpa": Metric("MPA (%)"),
-    "acc": Metric("Acc (%)"),
-    "rec": Metric("Rec (%)"),
-    "pre": Metric("Pre (%)"),
-    "f1": Metric("F1 (%)"),
-    "auc_meningioma": Metric("AUC meningioma (%)"),
-    "auc_glioma": Metric("AUC glioma (%)"),
-    "auc_pituitary": Metric("AUC pituitary (%)"),
-    "auc_macro": Metric("AUC macro (%)"),
-}
 MEASURED = ("train_images_per_s", "train_peak_mb", "predict_images_per_s", "predict_peak_mb")
 MEMORY_NOTE = "Memory is that of tensors on a GPU, and on a CPU that of the whole process."
 MISSED_NOTE = "HD95 counts a missed tumor as the diagonal of the image; the next column counts the missed."
 
 
-def metrics_table(
-    spec: TableSpec, summaries: Mapping[str, Mapping[str, Any]], expected_specs: Mapping[str, str]
-) -> Table:
+def metrics_table(spec: TableSpec, summaries: Mapping[str, Summary], expected_specs: Mapping[str, str]) -> Table:
     """A table of metrics.
 
     Args:
@@ -79,12 +45,12 @@ def metrics_table(
     ours: dict[str, list[Cell]] = {}
     for name in metrics:
         ours[name] = _metric_cells(name, [_scaled(name, variant.get(name)) for variant in variants])
-        if name == "hd95_mm":
+        if name == "hd95_mm" and "n_missed" not in metrics:
             ours["n_missed"] = [_number(variant.get("n_missed"), "g") for variant in variants]
     paper = {f"paper_{name}": _metric_cells(name, [row.paper.get(name) for row in rows]) for name in metrics}
     columns = {
         "row": [Cell(row.label) for row in rows],
-        "n": [Cell(str(chosen[row.experiment]["n"])) for row in rows],
+        "n": [Cell(str(chosen[row.experiment].n)) for row in rows],
         **ours,
         **paper,
     }
@@ -160,12 +126,12 @@ def write_table(table: Table, output: Path) -> list[Path]:
     return paths
 
 
-def _variant(table: str, row: TableRow, summary: Mapping[str, Any]) -> Mapping[str, Any]:
+def _variant(table: str, row: TableRow, summary: Summary) -> Mapping[str, float | None]:
     variant = row.variant
-    if variant not in summary["variants"]:
-        known = ", ".join(summary["variants"])
+    if variant not in summary.variants:
+        known = ", ".join(summary.variants)
         raise UserError(f"table {table}: row {row.label!r} wants variant {variant}, expected {known}")
-    return summary["variants"][variant]
+    return summary.variants[variant]
 
 
 def _scaled(metric: str, value: float | None) -> float | None:
@@ -186,16 +152,15 @@ def _number(value: float | None, form: str) -> Cell:
     return Cell(MISSING if value is None else format(value, form))
 
 
-def _notes(spec: TableSpec, summaries: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _notes(spec: TableSpec, summaries: Mapping[str, Summary]) -> list[str]:
     notes = [spec.note] if spec.note else []
     for summary in list(summaries.values())[:1]:
-        digests = summary["digests"]
+        digests = summary.digests
         notes.append(
-            f"Protocol {summary['protocol']}; n: test slices; "
-            f"data {digests['data'][:12]}, split {digests['split'][:12]}."
+            f"Protocol {summary.protocol}; n: test slices; data {digests['data'][:12]}, split {digests['split'][:12]}."
         )
-        if summary.get("absent_classes"):
-            absent = " and ".join(summary["absent_classes"])
+        if summary.absent_classes:
+            absent = " and ".join(summary.absent_classes)
             notes.append(f"No test slice of class {absent}: metrics that need every class are not defined.")
     return notes
 

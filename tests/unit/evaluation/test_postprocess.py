@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmran.evaluation.postprocess import fill_holes
+from mmran.evaluation.postprocess import VARIANTS, fill_guarded_holes, fill_holes
 from mmran.metrics.overlap import bounding_box
 
 
@@ -111,3 +111,56 @@ def test_bounding_box_holds_every_true_pixel_and_no_empty_rim():
     mask[2, 3] = mask[5, 8] = True
     assert bounding_box(mask) == (slice(2, 6), slice(3, 9))
     assert bounding_box(np.zeros((7, 9), dtype=bool)) is None
+
+
+def test_a_guarded_filling_takes_holes_smaller_than_the_component_around_them():
+    mask = drawn(
+        "####.......",
+        "#..#.#####.",
+        "#..#.#...#.",
+        "####.#...#.",
+        ".....#...#.",
+        ".....#...#.",
+        ".....#...#.",
+        ".....#####.",
+    )
+    # Left: a rim of 12 around 4 pixels. Right: a rim of 20 around 15.
+    assert np.array_equal(fill_guarded_holes(mask), fill_holes(mask))
+    wider = np.zeros((9, 9), dtype=bool)
+    wider[:8, :8] = True
+    wider[1:7, 1:7] = False  # 28 pixels around 36
+    assert np.array_equal(fill_guarded_holes(wider), wider)
+
+
+def test_a_guarded_filling_asks_the_outer_rim_and_not_an_island():
+    # A rim of 16 around a hole of 8 around an island of one pixel: the hole is larger than the island alone.
+    mask = drawn(
+        "#####",
+        "#...#",
+        "#.#.#",
+        "#...#",
+        "#####",
+    )
+    assert fill_guarded_holes(mask).all()
+
+
+def test_a_rim_that_is_closed_only_across_corners_is_one_component():
+    # Eight single pixels, joined diagonally, around a hole of 5.
+    mask = drawn(
+        "..#..",
+        ".#.#.",
+        "#...#",
+        ".#.#.",
+        "..#..",
+    )
+    assert np.array_equal(fill_guarded_holes(mask), fill_holes(mask))
+    assert fill_guarded_holes(mask).sum() == 13
+
+
+def test_no_variant_removes_tumor_or_changes_its_input():
+    mask = np.random.default_rng(0).random((40, 40)) < 0.62
+    before = mask.copy()
+    sizes = [np.count_nonzero(postprocess(mask)) for postprocess in VARIANTS.values()]
+    assert all((postprocess(mask) >= before).all() for postprocess in VARIANTS.values())
+    assert np.array_equal(mask, before)
+    assert sizes[0] < sizes[2] <= sizes[1]

@@ -72,8 +72,8 @@ def test_the_file_has_the_agreed_layout(tmp_path):
     with writer(path) as predictions:
         predictions.add(9, 2, 0, mask(0.9), CLASSES)
     with h5py.File(path) as file:
-        assert set(file) == {"slice", "seed", "fold", "group", "row", "class_probability", "4x6"}
-        assert set(file.attrs) == {"format", "experiment", "protocol", "digests"}
+        assert set(file) == {"slice", "seed", "fold", "group", "row", "mask_sha256", "class_probability", "4x6"}
+        assert set(file.attrs) == {"format", "experiment", "protocol", "digests", "content"}
         assert file["4x6/probability"].dtype == np.uint8
         assert file["4x6/probability"].compression == "gzip"
         assert [file[name].dtype for name in ("slice", "seed", "fold", "row")] == [np.int32] * 4
@@ -202,3 +202,79 @@ def test_a_slice_in_two_test_folds_of_one_seed_is_refused(tmp_path):
         predictions.add(9, 1, 1, mask(0.9), CLASSES)
     with pytest.raises(UserError, match="slice 9 of seed 1 was tested twice"):
         read_predictions(tmp_path / "p.h5")
+
+
+def damaged_at(path, place: int, bit: int = 1):
+    whole = bytearray(path.read_bytes())
+    whole[place] ^= bit
+    damaged = path.with_name("damaged.h5")
+    damaged.write_bytes(whole)
+    return damaged
+
+
+def everything(path):
+    """All that a reader can get from a file."""
+    with read_predictions(path) as found:
+        masks = [found.stored_probability(case.group, case.row).tobytes() for case in found.cases.itertuples()]
+        return (found.experiment, found.protocol, found.digests, found.cases.to_csv(), masks)
+
+
+def test_no_flipped_bit_becomes_a_number(tmp_path):
+    path = tmp_path / "p.h5"
+    random = np.random.default_rng(3)
+    with writer(path) as predictions:
+        for number in range(4):
+            predictions.add(number, 1, 0, random.random((16, 16)), CLASSES)
+    whole = everything(path)
+    refused = 0
+    for place in random.integers(0, path.stat().st_size, size=200).tolist():
+        try:
+            found = everything(damaged_at(path, place, 1 << int(random.integers(8))))
+        except UserError as error:
+            refused += str(error).count("\n") == 0
+        else:
+            assert found == whole  # a byte that holds nothing
+    assert refused > 30
+
+
+def rewritten(path, change):
+    """Change a file as somebody would who knows the layout, and its digest."""
+    from mmran.evaluation.predictions import _content_digest
+
+    with h5py.File(path, "a") as file:
+        change(file)
+        file.attrs["content"] = _content_digest(file)
+
+
+def test_a_row_beyond_the_end_and_a_nan_are_one_line(tmp_path):
+    path = tmp_path / "p.h5"
+    with writer(path) as predictions:
+        predictions.add(9, 1, 0, mask(0.9), CLASSES)
+
+    def beyond(file):
+        file["row"][0] = 7
+
+    rewritten(path, beyond)
+    with read_predictions(path) as found, pytest.raises(UserError, match=r"damaged predictions .row 7 of group 4x6"):
+        found.stored_probability("4x6", 7)
+
+    def not_a_number(file):
+        file["class_probability"][0, 1] = np.nan
+
+    rewritten(path, not_a_number)
+    with pytest.raises(UserError, match=r"a class probability is outside 0\.\.1 or NaN"):
+        read_predictions(path)
+
+
+def test_replaced_masks_entries_and_names_are_refused(tmp_path):
+    path = tmp_path / "p.h5"
+    with writer(path) as predictions:
+        predictions.add(9, 1, 0, mask(0.9), CLASSES)
+    with h5py.File(path, "a") as file:
+        file["4x6/probability"][0] = 3
+    with read_predictions(path) as found, pytest.raises(UserError, match="does not have the recorded digest"):
+        found.stored_probability("4x6", 0)
+    with h5py.File(path, "a") as file:
+        file.attrs["experiment"] = "another"
+    with pytest.raises(UserError, match="their content does not have the recorded digest"):
+        read_predictions(path)

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from mmran.metrics.surface import border, hd95
+from mmran.metrics.surface import assd_mm, border, hd95_mm, nsd, surface_distances
 
 
 @pytest.fixture(params=[True, False], ids=["scan", "tree"])
@@ -20,9 +20,13 @@ def at(shape: tuple[int, int], *pixels: tuple[int, int]) -> np.ndarray:
     return mask
 
 
+def hd95(prediction, truth, spacing_mm, *, compiled=None) -> float:
+    return hd95_mm(surface_distances(prediction, truth, spacing_mm, compiled=compiled))
+
+
 def test_the_border_is_what_a_cross_erodes():
     mask = np.zeros((6, 7), dtype=bool)
-    mask[1:5, 1:6] = True  # 4 x 5; the inner 2 x 3 has four tumor neighbours
+    mask[1:5, 1:6] = True  # 4 x 5; the inner 2 x 3 has four tumor neighbors
     expected = mask.copy()
     expected[2:4, 2:5] = False
     assert np.array_equal(border(mask), expected)
@@ -31,7 +35,7 @@ def test_the_border_is_what_a_cross_erodes():
 def test_a_hole_that_touches_only_diagonally_makes_no_border():
     mask = np.ones((5, 5), dtype=bool)
     mask[0, 0] = False
-    # (1, 1) has four tumor neighbours: only its corner is open.
+    # (1, 1) has four tumor neighbors: only its corner is open.
     assert not border(mask)[1, 1]
 
 
@@ -49,15 +53,15 @@ def test_a_mask_too_thin_for_an_inside_is_all_border(shape):
 def test_distance_of_two_pixels_is_euclidean_in_mm(compiled):
     # 3 rows and 4 columns apart: 5 pixels of .49 mm.
     shape = (10, 10)
-    assert hd95(at(shape, (1, 1)), at(shape, (4, 5)), 0.49, compiled=compiled) == pytest.approx((5 * 0.49, 0))
+    assert hd95(at(shape, (1, 1)), at(shape, (4, 5)), 0.49, compiled=compiled) == pytest.approx(5 * 0.49)
 
 
 def test_spacing_of_rows_and_columns_is_kept_apart(compiled):
     shape = (10, 10)
     a, b = at(shape, (1, 1)), at(shape, (4, 5))
     # Rows of 2 mm, columns of 0.5 mm: hypot(3 * 2, 4 * 0.5).
-    assert hd95(a, b, (2.0, 0.5), compiled=compiled).hd95_mm == pytest.approx(math.hypot(6, 2))
-    assert hd95(a.T, b.T, (0.5, 2.0), compiled=compiled).hd95_mm == pytest.approx(math.hypot(6, 2))
+    assert hd95(a, b, (2.0, 0.5), compiled=compiled) == pytest.approx(math.hypot(6, 2))
+    assert hd95(a.T, b.T, (0.5, 2.0), compiled=compiled) == pytest.approx(math.hypot(6, 2))
 
 
 def test_the_nearest_pixel_depends_on_the_spacing(compiled):
@@ -65,8 +69,8 @@ def test_the_nearest_pixel_depends_on_the_spacing(compiled):
     a, b = at(shape, (4, 4)), at(shape, (4, 7), (6, 4))
     # There: isotropic 2 (the pixel below). With rows of 3 mm, below is 6 away and the right one 3.
     # Back: percentile 95 of {3, 2} = 2 + .95, and of {3, 6} = 3 + .95 * 3, which is the larger direction.
-    assert hd95(a, b, 1.0, compiled=compiled).hd95_mm == pytest.approx(2.95)
-    assert hd95(a, b, (3.0, 1.0), compiled=compiled).hd95_mm == pytest.approx(5.85)
+    assert hd95(a, b, 1.0, compiled=compiled) == pytest.approx(2.95)
+    assert hd95(a, b, (3.0, 1.0), compiled=compiled) == pytest.approx(5.85)
 
 
 def test_the_percentile_interpolates_as_numpy_does(compiled):
@@ -74,7 +78,7 @@ def test_the_percentile_interpolates_as_numpy_does(compiled):
     # 0, 2, ..., 20. Position .95 * 10 = 9.5 lies between 18 and 20.
     shape = (1, 21)
     many, first = at(shape, *((0, 2 * i) for i in range(11))), at(shape, (0, 0))
-    assert hd95(many, first, 1.0, compiled=compiled).hd95_mm == pytest.approx(19.0)
+    assert hd95(many, first, 1.0, compiled=compiled) == pytest.approx(19.0)
 
 
 def test_the_worse_direction_counts_whichever_mask_is_the_prediction(compiled):
@@ -90,7 +94,7 @@ def test_five_percent_of_the_border_may_be_arbitrarily_far(compiled):
     truth[0, :20] = True
     prediction = truth.copy()
     prediction[100, 0] = True
-    assert hd95(prediction, truth, 1.0, compiled=compiled).hd95_mm == 0.0
+    assert hd95(prediction, truth, 1.0, compiled=compiled) == 0.0
 
 
 def test_squares_one_inside_the_other(compiled):
@@ -99,47 +103,68 @@ def test_squares_one_inside_the_other(compiled):
     inner[5:10, 5:10] = True  # 5 x 5, border of 16, 3 pixels inside
     # Out: of 40 pixels the 4 corners are hypot(3, 3) away, 2 beside each corner (8) hypot(3, 2), 8 more hypot(3, 1),
     # the other 20 3. Position .95 * 39 = 37.05: among the corners (ranks 36..39). In: at most 3.
-    assert hd95(outer, inner, 0.49, compiled=compiled).hd95_mm == pytest.approx(math.hypot(3, 3) * 0.49)
+    assert hd95(outer, inner, 0.49, compiled=compiled) == pytest.approx(math.hypot(3, 3) * 0.49)
 
 
 def test_equal_masks_are_at_distance_zero(compiled):
     mask = at((6, 6), (2, 2), (2, 3), (3, 2))
-    assert hd95(mask, mask, 0.49, compiled=compiled) == (0.0, False)
+    assert hd95(mask, mask, 0.49, compiled=compiled) == 0
 
 
 def test_a_lesion_in_the_corner_of_the_frame(compiled):
-    # 3 x 3 in the corner, all 8 pixels but the centre are border, against the corner pixel alone: distances
+    # 3 x 3 in the corner, all 8 pixels but the center are border, against the corner pixel alone: distances
     # 0, 1, 1, 2, 2, sqrt 5 twice, sqrt 8; position .95 * 7 = 6.65 between sqrt 5 and sqrt 8.
     lesion = np.zeros((8, 8), dtype=bool)
     lesion[:3, :3] = True
     expected = math.sqrt(5) + 0.65 * (math.sqrt(8) - math.sqrt(5))
     for turns in range(4):
         found = hd95(np.rot90(lesion, turns), np.rot90(at((8, 8), (0, 0)), turns), 1.0, compiled=compiled)
-        assert found.hd95_mm == pytest.approx(expected)
+        assert found == pytest.approx(expected)
 
 
-def test_two_empty_masks_are_at_distance_zero_and_not_missed(compiled):
+def test_two_empty_masks_agree(compiled):
     empty = np.zeros((5, 5), dtype=bool)
-    assert hd95(empty, empty, 0.49, compiled=compiled) == (0.0, False)
+    distances = surface_distances(empty, empty, 0.49, compiled=compiled)
+    assert (distances.both_empty, distances.missed) == (True, False)
+    assert (hd95_mm(distances), assd_mm(distances), nsd(distances, 2.0)) == (0, 0, 1)
 
 
-def test_one_empty_mask_costs_the_image_diagonal_and_is_flagged(compiled):
-    tumor, empty = at((30, 40), (3, 3)), np.zeros((30, 40), dtype=bool)
+@pytest.mark.parametrize("order", [1, -1])
+def test_one_empty_mask_costs_the_image_diagonal_and_is_flagged(compiled, order):
+    masks = (at((30, 40), (3, 3)), np.zeros((30, 40), dtype=bool))[::order]
+    distances = surface_distances(*masks, (2.0, 1.0), compiled=compiled)
+    assert (distances.both_empty, distances.missed) == (False, True)
     # 30 rows of 2 mm and 40 columns of 1 mm: hypot(60, 40).
-    assert hd95(empty, tumor, (2.0, 1.0), compiled=compiled) == pytest.approx((math.hypot(60, 40), True))
-    assert hd95(tumor, empty, (2.0, 1.0), compiled=compiled) == pytest.approx((math.hypot(60, 40), True))
+    assert hd95_mm(distances) == assd_mm(distances) == pytest.approx(math.hypot(60, 40))
+    assert nsd(distances, 1000.0) == 0
+
+
+def test_assd_is_the_mean_over_both_sets_of_distances(compiled):
+    shape = (1, 21)
+    many, first = at(shape, *((0, 2 * i) for i in range(11))), at(shape, (0, 0))
+    # There 0, 2, ..., 20, sum 110; back 0: 110 / 12, where the mean of the two means would be 5.
+    assert assd_mm(surface_distances(many, first, 1.0, compiled=compiled)) == pytest.approx(110 / 12)
+
+
+def test_nsd_is_the_share_of_both_borders_within_the_tolerance(compiled):
+    shape = (1, 21)
+    many, first = at(shape, *((0, 2 * i) for i in range(11))), at(shape, (0, 0))
+    distances = surface_distances(many, first, 0.5, compiled=compiled)
+    # There 0, 1, ..., 10 mm, of which 0, 1 and exactly 2 are within 2 mm; back 0.
+    assert nsd(distances, 2.0) == pytest.approx(4 / 12)
+    assert nsd(distances, 10.0) == 1
 
 
 def test_a_miss_costs_the_same_at_half_the_resolution():
     def miss(size: int, spacing_mm: float) -> float:
-        return hd95(np.zeros((size, size), bool), at((size, size), (3, 3)), spacing_mm).hd95_mm
+        return hd95(np.zeros((size, size), bool), at((size, size), (3, 3)), spacing_mm)
 
     assert miss(256, 0.98) == pytest.approx(miss(512, 0.49))
 
 
 @pytest.mark.parametrize("spacing_mm", [0.49, 1.0, (0.7, 1.9), (6.0, 0.25)])
 @pytest.mark.parametrize("kind", ["sparse", "dense", "apart", "against a spot"])
-def test_scan_and_tree_agree_to_a_billionth_of_a_millimetre(kind, spacing_mm):
+def test_scan_and_tree_agree_to_a_billionth_of_a_millimeter(kind, spacing_mm):
     random = np.random.default_rng(7)
     for _ in range(5):
         height, width = random.integers(20, 90, size=2)
@@ -154,7 +179,7 @@ def test_scan_and_tree_agree_to_a_billionth_of_a_millimetre(kind, spacing_mm):
         prediction[2, 2] = truth[-3, -3] = True
         scan = hd95(prediction, truth, spacing_mm, compiled=True)
         tree = hd95(prediction, truth, spacing_mm, compiled=False)
-        assert scan.hd95_mm == pytest.approx(tree.hd95_mm, abs=1e-9, rel=0)
+        assert scan == pytest.approx(tree, abs=1e-9, rel=0)
 
 
 def test_everything_works_without_numba():
@@ -162,10 +187,10 @@ def test_everything_works_without_numba():
     program = (
         "import sys; sys.modules['numba'] = None\n"
         "import numpy as np\n"
-        "from mmran.metrics.surface import hd95\n"
+        "from mmran.metrics.surface import hd95_mm, surface_distances\n"
         "a, b = np.zeros((2, 9, 9), dtype=bool)\n"
         "a[1, 1] = b[4, 5] = True\n"
-        "print(hd95(a, b, 1.0).hd95_mm, hd95(a, b, 1.0, compiled=True).hd95_mm)\n"
+        "print(*(hd95_mm(surface_distances(a, b, 1.0, compiled=compiled)) for compiled in (None, True)))\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["5.0", "5.0"]

@@ -12,7 +12,8 @@ from mmran.cli.figures import VERBS
 from mmran.config.figures import FigureSpec
 from mmran.data.store import SliceStore
 from mmran.errors import UserError
-from mmran.evaluation.evaluate import COLUMNS, evaluate
+from mmran.evaluation.cases import COLUMNS
+from mmran.evaluation.evaluate import evaluate
 from mmran.evaluation.predictions import CLASS_COLUMNS, PredictionWriter
 from mmran.files import sha256_file, write_json
 from mmran.metrics import classification
@@ -24,7 +25,6 @@ from mmran.report.figures.pictures import Box, check_store, head_box, outline, p
 from mmran.report.figures.roc import class_auc, mean_curve, roc_curve
 from mmran.report.figures.rows import Row, read_rows
 
-SPLIT = "5" * 64
 SEEDS = (7, 9)
 MULTITASK, SEGMENTER, CLASSIFIER = "multi", "segmenter", "classifier"
 
@@ -36,11 +36,12 @@ def row_of(cases: list[dict], **changes) -> Row:
     return Row(cases=frame, **(values | changes))
 
 
-def predict(results: Path, store: SliceStore, name: str, masks=True, classes=True, split=SPLIT, hollow=()) -> None:
+def predict(results: Path, store: SliceStore, name: str, masks=True, classes=True, hollow=(), protocol="paper") -> None:
     """Write, as the workflow does, what a network says: the truth, less the middle of every hollow slice."""
     spec = results / "specs" / "experiments" / f"{name}.json"
     write_json(spec, {"name": name})
-    digests = {"spec": sha256_file(spec), "data": store.digest, "split": split}
+    split = results / "splits" / f"{protocol}.csv"
+    digests = {"spec": sha256_file(spec), "data": store.digest, "split": sha256_file(split)}
     folder = results / "experiments" / name / "paper"
     random = np.random.default_rng(0)
     with PredictionWriter(folder / "predictions.h5", name, "paper", digests) as writer:
@@ -53,13 +54,14 @@ def predict(results: Path, store: SliceStore, name: str, masks=True, classes=Tru
                 number, seed, 0, mask if masks else None, random.dirichlet((1, 1, 1)).astype("f4") if classes else None
             )
     store_path = results / "data" / "slices.h5"
-    evaluate(folder / "predictions.h5", store_path, folder / "cases.csv", folder / "summary.json")
+    evaluate(folder / "predictions.h5", store_path, split, folder / "cases.csv", folder / "summary.json")
 
 
 @pytest.fixture(scope="module")
 def results(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("figures")
     (folder / "data").symlink_to(tiny / "data")
+    (folder / "splits").symlink_to(tiny / "splits")
     with SliceStore(folder / "data" / "slices.h5") as store:
         largest = store.index.sort_values("tumor_px")["slice"].tolist()[-3:]
         predict(folder, store, MULTITASK, hollow=largest)
@@ -93,7 +95,7 @@ def test_a_figure_is_a_whole_svg_a_png_of_the_page_width_and_a_caption(results, 
     assert width == 2148  # 7.16 in at 300 dpi
     assert len(png) < 1_000_000
     assert caption.startswith("A title. ")
-    assert f"split {SPLIT[:12]}" in caption
+    assert f"split {sha256_file(results / 'splits' / 'paper.csv')[:12]}" in caption
 
 
 @pytest.mark.parametrize("kind", ["outlines", "roc"])
@@ -282,7 +284,7 @@ def test_the_mean_of_two_curves_has_the_mean_of_their_areas():
 def test_the_auc_in_the_legend_is_the_one_of_the_summary_over_seeds(results):
     rows = read_rows({"name": "figure", "rows": ROWS[1:]}, results, "paper")
     for row, (k, column) in itertools.product(rows, enumerate(CLASS_COLUMNS)):
-        expected = row.summary["variants"]["raw"][f"auc_{column.removeprefix('p_')}"]
+        expected = row.summary.variants["raw"][f"auc_{column.removeprefix('p_')}"]
         assert class_auc(row, k) == pytest.approx(expected, abs=1e-12)
 
 
@@ -291,12 +293,13 @@ def test_a_class_missing_from_the_test_set_is_said_and_does_not_crash(results, t
         spec = tmp_path / "specs" / "experiments" / "few.json"
         write_json(spec, {})
         folder = tmp_path / "experiments" / "few" / "paper"
-        digests = {"spec": sha256_file(spec), "data": store.digest, "split": SPLIT}
+        split = results / "splits" / "paper.csv"
+        digests = {"spec": sha256_file(spec), "data": store.digest, "split": sha256_file(split)}
         with PredictionWriter(folder / "predictions.h5", "few", "paper", digests) as writer:
             for number in store.index.loc[store.index["label"] != 1, "slice"]:
                 writer.add(number, 7, 0, None, np.array([0.2, 0.5, 0.3]))
     store_path = results / "data" / "slices.h5"
-    evaluate(folder / "predictions.h5", store_path, folder / "cases.csv", folder / "summary.json")
+    evaluate(folder / "predictions.h5", store_path, split, folder / "cases.csv", folder / "summary.json")
     (tmp_path / "data").symlink_to(results / "data")
     rows = [{"label": "Few", "experiment": "few"}]
     caption = draw(tmp_path, tmp_path / "out", "roc", rows)
@@ -324,9 +327,13 @@ def test_long_labels_are_set_smaller_and_short_ones_are_not():
 
 def test_results_of_another_split_or_an_outdated_specification_are_refused(results, tmp_path):
     (tmp_path / "data").symlink_to(results / "data")
+    (tmp_path / "splits").mkdir()
+    lines = (results / "splits" / "paper.csv").read_text().splitlines()
+    (tmp_path / "splits" / "paper.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "splits" / "reversed.csv").write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")
     with SliceStore(results / "data" / "slices.h5") as store:
         predict(tmp_path, store, MULTITASK)
-        predict(tmp_path, store, SEGMENTER, classes=False, split="6" * 64)
+        predict(tmp_path, store, SEGMENTER, classes=False, protocol="reversed")
     with pytest.raises(UserError, match=r"figure figure: .* differ in the digest of their split"):
         draw(tmp_path, tmp_path / "out", "outlines", [ROWS[0], ROWS[2]])
     write_json(tmp_path / "specs" / "experiments" / f"{MULTITASK}.json", {"edited": True})

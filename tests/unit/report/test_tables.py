@@ -3,31 +3,30 @@ import json
 import re
 from argparse import ArgumentParser
 
+import pandas as pd
 import pytest
 
 from mmran.cli.results import VERBS
 from mmran.config.tables import TableSpec
 from mmran.errors import UserError
+from mmran.evaluation.cases import typed_cases, write_cases
+from mmran.evaluation.record import InferenceRecord, write_inference
+from mmran.evaluation.summary import Summary
 from mmran.files import canonical_json, sha256_file, sha256_text, write_json, write_text
+from mmran.metrics.names import METRICS
 from mmran.report.formats import to_csv, to_html, to_markdown, to_tex
-from mmran.report.tables import METRICS, metrics_table, parameters_table
+from mmran.report.tables import metrics_table, parameters_table
 
 SPECS = {"fixed-0.2": "5" * 64, "dynamic": "6" * 64}
 
 
-def summary(experiment: str, **changes) -> dict:
+def summary(experiment: str, **changes) -> Summary:
     digests = {"spec": SPECS.get(experiment, "7" * 64), "data": "d" * 64, "split": "e" * 64, "cases": "f" * 64}
-    raw = dict.fromkeys(METRICS) | {"n_missed": None} | changes.pop("raw", {})
+    raw = dict.fromkeys(METRICS) | changes.pop("raw", {})
     pkp = raw | changes.pop("pkp", {})
-    return {
-        "experiment": experiment,
-        "protocol": "paper",
-        "n": 306,
-        "absent_classes": changes.pop("absent_classes", []),
-        "digests": digests | changes,
-        "variants": {"raw": raw, "pkp": pkp},
-        "trials": [],
-    }
+    absent_classes = tuple(changes.pop("absent_classes", ()))
+    variants = {"raw": raw, "pkp": pkp}
+    return Summary(experiment, "paper", 306, absent_classes, digests | changes, {}, variants, (), ())
 
 
 def spec(*rows: dict, metrics: tuple[str, ...] = ("dice", "acc"), **more) -> TableSpec:
@@ -203,9 +202,12 @@ def results(tmp_path):
     text = canonical_json({"name": "dynamic"})
     write_text(folder / "specs/experiments/dynamic.json", text)
     evaluated = folder / "experiments/dynamic/paper"
-    write_text(evaluated / "cases.csv", "experiment,dice\ndynamic,0.5\n")
-    digests = {"spec": sha256_text(text), "cases": sha256_file(evaluated / "cases.csv")}
-    write_json(evaluated / "summary.json", summary("dynamic", raw={"dice": 0.5, "acc": 0.25}, **digests))
+    values = {"experiment": "dynamic", "protocol": "paper", "seed": 7, "fold": 0, "slice": 1, "variant": "raw"}
+    values |= {"pid": "1", "family": "1", "label": 1, "size_tertile": 1, "dice": 0.5, "missed": 0, "overlaps": 1}
+    cases = typed_cases(pd.DataFrame([values]))
+    write_cases(evaluated / "cases.csv", cases)
+    digests = {"spec": sha256_text(text), "data": "d", "split": "e", "cases": sha256_file(evaluated / "cases.csv")}
+    Summary.of(cases, digests, {}).write(evaluated / "summary.json")
     write_text(folder / "specs/tables/table1.json", spec(ROWS[1]).to_json())
     return folder
 
@@ -248,8 +250,8 @@ def test_the_verb_refuses_results_of_a_specification_that_has_changed(results):
 
 def test_the_verb_refuses_the_summary_of_another_experiment(results):
     path = results / "experiments/dynamic/paper/summary.json"
-    write_json(path, json.loads(path.read_text()) | {"protocol": "patient"})
-    with pytest.raises(UserError, match="is of dynamic under patient, expected dynamic under paper"):
+    write_json(path, json.loads(path.read_text()) | {"experiment": "another"})
+    with pytest.raises(UserError, match=r"experiment is another, but dynamic follows"):
         table1(results)
 
 
@@ -267,7 +269,7 @@ def test_the_verb_makes_a_table_of_parameters_from_the_list_of_networks(tmp_path
     folder = tmp_path / "experiments" / "mmran" / "paper"
     runs = [{"images_per_s": speed, "peak_memory_mb": 900.0 + speed, **machine} for speed in (10.0, 12.0, 11.0)]
     write_json(folder / "runs.json", runs)
-    write_json(folder / "inference.json", [{"images_per_s": 40.0, "peak_memory_mb": 500.4, **machine}])
+    write_inference(folder / "inference.json", [InferenceRecord("seed7-fold0", 3, 40.0, 500.4, **machine)])
     output = tmp_path / "table3.csv"
     mmran_table("--spec", tmp_path / "table3.json", "--results", tmp_path, "--protocol", "paper", "--output", output)
     (found,) = read(output.read_text())

@@ -96,7 +96,7 @@ def _caption(spec: FigureSpec, rows: Sequence[Row], classifying: Sequence[Row]) 
         f"{spec.title}. Test slices by true and predicted class, and as a share of the true class, which the "
         "shade shows, from white (0 %) to dark (100 %), alike in all matrices.",
     ]
-    if absent := rows[0].summary["absent_classes"]:
+    if absent := rows[0].summary.absent_classes:
         sentences.append(f"No test slice of class {' and '.join(absent)}, so no share of it.")
     if several := [row for row in classifying if len(row.seeds) > 1]:
         sentences.append(sentence(f"Summed over the seeds of {labels(several)}"))

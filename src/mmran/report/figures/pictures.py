@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mmran.data.store import SliceStore
 from mmran.errors import UserError
-from mmran.evaluation.postprocess import fill_holes
+from mmran.evaluation.postprocess import VARIANTS
 from mmran.evaluation.predictions import TUMOR_BYTE, read_predictions
 from mmran.metrics.overlap import bounding_box
 from mmran.report.figures import style
@@ -42,10 +42,10 @@ def check_store(rows: Iterable[Row], store: SliceStore) -> None:
         UserError: its digest is another.
     """
     for row in rows:
-        if row.summary["digests"]["data"] != store.digest:
+        if row.summary.digests["data"] != store.digest:
             raise UserError(
                 f"{store.path}: has digest {store.digest[:12]}, but {row.experiment} was measured on slices with "
-                f"{row.summary['digests']['data'][:12]}; give the store that it was predicted from"
+                f"{row.summary.digests['data'][:12]}; give the store that it was predicted from"
             )
 
 
@@ -57,8 +57,8 @@ def predicted_masks(row: Row, numbers: Iterable[int], variant: str) -> dict[int,
     """
     masks = {}
     with read_predictions(row.predictions) as predictions:
-        for what, digest in predictions.digests.items():
-            if row.summary["digests"][what] != digest:
+        for what, digest in {**predictions.digests, "predictions": predictions.content}.items():
+            if row.summary.digests[what] != digest:
                 raise UserError(
                     f"{row.predictions}: its digest of the {what} is not the one in the summary; evaluate "
                     f"{row.experiment} again"
@@ -69,7 +69,7 @@ def predicted_masks(row: Row, numbers: Iterable[int], variant: str) -> dict[int,
             if number not in places:
                 raise UserError(f"{row.predictions}: has no slice {number}; evaluate {row.experiment} again")
             mask = predictions.stored_probability(*places[number]) >= TUMOR_BYTE
-            masks[number] = fill_holes(mask) if variant == "pkp" else mask
+            masks[number] = VARIANTS[variant](mask)
     return masks
 
 

@@ -1,14 +1,14 @@
 """The rows of a figure: networks, with what was measured of each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from mmran.config.figures import FigureSpec
-from mmran.evaluation.evaluate import read_cases
+from mmran.evaluation.cases import read_cases
+from mmran.evaluation.summary import Summary
 from mmran.report.results import read_summary, refuse_mixing, spec_digest
 
 
@@ -22,7 +22,7 @@ class Row:
         style: its place in the order that fixes colours and lines.
         variant: "raw", or "pkp" where its masks are shown with holes filled.
         cases: what `read_cases` returns.
-        summary: what summary.json holds.
+        summary: what `read_summary` returns.
         predictions: path of its predictions.h5.
     """
 
@@ -31,7 +31,7 @@ class Row:
     style: int
     variant: str
     cases: pd.DataFrame
-    summary: Mapping[str, Any]
+    summary: Summary
     predictions: Path
 
     @property
@@ -104,8 +104,8 @@ def sentence(text: str) -> str:
 def source(rows: Sequence[Row]) -> str:
     """The last sentence of every caption: what was measured."""
     summary = rows[0].summary
-    digests = summary["digests"]
+    digests = summary.digests
     return (
-        f"Protocol {summary['protocol']}, {summary['n']} test slices; "
+        f"Protocol {summary.protocol}, {summary.n} test slices; "
         f"data {digests['data'][:12]}, split {digests['split'][:12]}."
     )

@@ -1,0 +1,77 @@
+"""cases.csv: one row per test slice, trial and variant; the source of every number of a table or figure.
+
+Columns:
+    experiment, protocol, seed, fold, slice, pid, family, label, variant: which case it is. Labels count from one.
+    tumor_mm2: area of the true tumor.
+    size_tertile: 1, 2 or 3, for small, medium and large among the training slices of the fold.
+    dice, soft_dice, iou_*, recall_*: 0..1.
+    hd95_mm, assd_mm: millimeters; the image diagonal where exactly one mask is empty.
+    nsd_2mm: share of both borders within 2 mm of the other, 0..1.
+    missed: 1 where exactly one mask is empty.
+    overlaps: 1 where the masks share a pixel, or both are empty.
+    p_meningioma, p_glioma, p_pituitary: class probabilities.
+    predicted: the most probable class, counted from one.
+
+A network without masks, or without classes, leaves the columns of that task empty.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from mmran.errors import UserError
+from mmran.evaluation.predictions import CLASS_COLUMNS
+from mmran.files import write_text
+
+NSD_TOLERANCE_MM = 2.0
+SEGMENTATION = (
+    *("dice", "soft_dice", "hd95_mm", "assd_mm", "nsd_2mm", "missed", "overlaps"),
+    *("iou_background", "iou_tumor", "recall_background", "recall_tumor"),
+)
+COLUMNS = (
+    *("experiment", "protocol", "seed", "fold", "slice", "pid", "family", "label", "variant"),
+    *("tumor_mm2", "size_tertile"),
+    *SEGMENTATION,
+    *CLASS_COLUMNS,
+    "predicted",
+)
+_TEXT = ("experiment", "protocol", "pid", "family", "variant")
+_WHOLE = ("seed", "fold", "slice", "label", "size_tertile")
+_WHOLE_OR_EMPTY = ("missed", "overlaps", "predicted")
+_TYPES = (
+    dict.fromkeys(_TEXT, "str") | dict.fromkeys(_WHOLE, "int64") | dict.fromkeys(_WHOLE_OR_EMPTY, "Int64")
+)  # pandas would read patient numbers as integers, and integers with gaps as floats
+_TYPES |= {name: "float64" for name in COLUMNS if name not in _TYPES}
+
+
+def typed_cases(cases: pd.DataFrame) -> pd.DataFrame:
+    """Order the columns as `COLUMNS`, add absent ones as empty, and set their types."""
+    return cases.reindex(columns=list(COLUMNS)).astype(_TYPES)
+
+
+def write_cases(path: Path, cases: pd.DataFrame) -> None:
+    """Write cases.csv; reading it back gives the same bits."""
+    write_text(path, cases.to_csv(index=False))
+
+
+def read_cases(path: Path) -> pd.DataFrame:
+    """Read a cases.csv.
+
+    Raises:
+        UserError: it is absent, empty, lacks a column, or holds a value of another type.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; run `mmran evaluate`")
+    try:
+        header = pd.read_csv(path, nrows=0).columns
+        missing = [name for name in COLUMNS if name not in header]
+        if missing:
+            raise UserError(f"{path}: lacks the column {missing[0]}; run `mmran evaluate` again")
+        # Of text, only an empty field is a gap: a patient may be called NA.
+        cases = pd.read_csv(path, dtype=_TYPES, na_values=[""], keep_default_na=False)
+    except (ValueError, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path}: not a whole cases.csv ({reason}); run `mmran evaluate` again") from error
+    if cases.empty:
+        raise UserError(f"{path}: holds no case; run `mmran evaluate` again")
+    return cases
