@@ -1,6 +1,8 @@
 """What the schema cannot say of a configuration: names that must exist, options that must belong to their owner."""
 
+import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mmran.config.experiment import Experiment
@@ -20,6 +22,36 @@ def lookup(names: Mapping[str, Any], name: str, kind: str, where: str = "") -> A
     return names[name]
 
 
+def check_numbers(values: Any, where: str = "") -> None:
+    """Refuse numbers that are infinite or none.
+
+    Raises:
+        UserError: with the key.
+    """
+    if isinstance(values, float) and not math.isfinite(values):
+        raise UserError(f"config: {where}: {values} is not a finite number")
+    if isinstance(values, Mapping | list):
+        for key, value in values.items() if isinstance(values, Mapping) else enumerate(values):
+            check_numbers(value, f"{where}.{key}" if where else str(key))
+
+
+def check_results(results: str) -> str:
+    """The folder of results, `~` expanded and as short as it can be written.
+
+    Raises:
+        UserError: programs would take the name for an option, or Snakemake for a pattern.
+    """
+    if results.startswith("-") or not results.isprintable() or set(results) & set("{}*?"):
+        raise UserError(
+            f"config: results: {results!r} is no usable folder; expected a name without braces, * and ? that does not "
+            "start with a dash"
+        )
+    try:
+        return str(Path(results).expanduser())
+    except RuntimeError as error:
+        raise UserError(f"config: results: {results!r}: {error}; name the folder in full") from error
+
+
 def check_names(values: Mapping[str, Any]) -> None:
     """Refuse names that lead nowhere: of protocols, of experiments, and of aliases in a circle.
 
@@ -37,10 +69,14 @@ def check_names(values: Mapping[str, Any]) -> None:
             for row in shown["rows"]:
                 lookup(experiments, row["experiment"], "experiment", f"{kind}.{name}")
     for table, shown in values["tables"].items():
+        where = f"config: tables.{table}"
         if shown["kind"] == "metrics" and "metrics" not in shown:
-            raise UserError(
-                f"config: tables.{table}: kind is metrics, but it names none; add e.g. metrics: [dice, acc]"
-            )
+            raise UserError(f"{where}: kind is metrics, but it names none; add e.g. metrics: [dice, acc]")
+        if shown["kind"] != "metrics" and "metrics" in shown:
+            raise UserError(f"{where}: a table of kind {shown['kind']} does not use metrics; remove them")
+    for figure, shown in values.get("figures", {}).items():
+        if shown["kind"] != "hole-filling" and "paper" in shown:
+            raise UserError(f"config: figures.{figure}: only kind hole-filling uses paper; remove it")
     if "search" in values:
         _check_search(values["search"], experiments)
 

@@ -6,18 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmran.config.checks import check_experiment, check_names, lookup
-from mmran.config.experiment import Experiment
+from mmran.config.checks import check_experiment, check_names, check_numbers, check_results, lookup
+from mmran.config.experiment import COMMON_TO_NETWORKS, Experiment
 from mmran.config.figures import FigureSpec
-from mmran.config.load import load, overlay
+from mmran.config.load import load, overlay, without_nulls
 from mmran.config.provenance import training_code
 from mmran.config.schema import check_schema
 from mmran.config.search import SearchSpec
 from mmran.config.tables import TableSpec
+from mmran.config.typed import as_typed
 from mmran.data.protocol import Protocol
+from mmran.errors import UserError
 
-# `name` decides what the keys beside it mean; under another name the default's options are meaningless.
-_CHOOSERS = ("network", "schedule")
+# `name` decides what the keys beside it mean: under another name only those that all names have keep their default.
+_CHOOSERS = {"network": COMMON_TO_NETWORKS, "schedule": frozenset[str]()}
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,18 @@ class Config:
         Raises:
             UserError: an unknown key, name or option, or a value out of range; with the known names.
         """
-        values = {key: value for key, value in values.items() if value is not None}
-        check_schema(values)
-        check_names(values)
-        config = cls(values)
-        for name in values["protocols"]:
+        values = as_typed(values)
+        check_numbers(values)
+        pruned = without_nulls(values)
+        check_schema(pruned)
+        # A null in an entry takes away the default's key, so it has to last until the defaults are laid under it.
+        entries = {name: values["experiments"][name] for name in pruned["experiments"]}
+        checked = pruned | {"results": check_results(pruned["results"]), "experiments": entries}
+        check_names(checked)
+        config = cls(checked)
+        for name in checked["protocols"]:
             config.protocol(name)
-        for name, entry in values["experiments"].items():
+        for name, entry in entries.items():
             if not isinstance(entry, str):
                 check_experiment(config.resolve(name))
         return config
@@ -60,11 +67,28 @@ class Config:
 
     @property
     def source(self) -> list[str] | None:
-        """The folder or archives of the .mat files; None for the phantom."""
+        """The folder or archives of the .mat files; None for the phantom.
+
+        Raises:
+            UserError: the configuration names no source.
+        """
+        self.require_source()
         source = self.values["source"]
         if source == "phantom":
             return None
-        return [source] if isinstance(source, str) else list(source)
+        return [str(Path(path).expanduser()) for path in ([source] if isinstance(source, str) else source)]
+
+    def require_source(self) -> None:
+        """Refuse a configuration that names no slices.
+
+        Raises:
+            UserError: names the option, the data set and the demo.
+        """
+        if "source" not in self.values:
+            raise UserError(
+                "config: source: no slices are named; give --config source=DIR with the data set's folder or archives "
+                "(doi 10.6084/m9.figshare.1512427), or try the synthetic slices of `make demo`"
+            )
 
     @property
     def protocols(self) -> list[str]:
@@ -162,8 +186,8 @@ class Config:
 
     def _merged(self, name: str) -> dict[str, Any]:
         defaults, entry = copy.deepcopy(self.values["defaults"]), self.values["experiments"][name] or {}
-        for key in _CHOOSERS:
+        for key, shared in _CHOOSERS.items():
             chosen = entry.get(key, {}).get("name", defaults[key]["name"])
             if chosen != defaults[key]["name"]:
-                defaults[key] = {k: v for k, v in defaults[key].items() if k in ("width", "mask_prior")}
-        return overlay(defaults, entry)
+                defaults[key] = {k: v for k, v in defaults[key].items() if k in shared}
+        return without_nulls(overlay(defaults, entry))

@@ -49,6 +49,10 @@ class NetworkSpec:
         return cls(name, float(width), options, mask_prior=options.pop("mask_prior", None))
 
 
+COMMON_TO_NETWORKS = frozenset(field.name for field in dataclasses.fields(NetworkSpec)) - {"name", "options"}
+"""Keys of `network` that mean the same for every network."""
+
+
 @dataclass(frozen=True)
 class ScheduleSpec:
     """How the weights of the two tasks change over the epochs.

@@ -53,5 +53,9 @@ def check_schema(values: Mapping[str, Any]) -> None:
         known = error.schema["properties"]
         wrong = next(key for key in error.instance if key not in known)
         raise UserError(f"config: {where}: unknown key {wrong!r}; {known_names(wrong, known)}")
+    if error.validator == "enum" and all(isinstance(choice, str) for choice in error.validator_value):
+        raise UserError(
+            f"config: {where}: {error.instance!r} is unknown; {known_names(error.instance, error.validator_value)}"
+        )
     described = error.schema.get("description") if isinstance(error.schema, dict) else None
     raise UserError(f"config: {where}: {error.message}" + (f" ({described})" if described else ""))

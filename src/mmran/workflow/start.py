@@ -5,15 +5,18 @@ dry run, a report or a run that the lock refuses leaves the results as they are.
 """
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmran.config.configuration import Config
+from mmran.config.load import read_yaml
 from mmran.config.made import job_json
 from mmran.config.reruns import Verdict, judge
 from mmran.config.source_files import absent
 from mmran.config.specs import stage_texts
+from mmran.config.typed import as_typed
 from mmran.errors import UserError
 from mmran.files import canonical_json, read_json, sha256_text, write_text_if_changed
 from mmran.workflow import checkout, slurm
@@ -124,11 +127,22 @@ def _start(workflow: Any, values: Mapping[str, Any]) -> Run:
         if workflow.is_main_process:
             check_conda(workflow.deployment_settings.conda_prefix or ".snakemake")
     frozen = None if workflow.is_main_process else os.environ.get(_RUN_CONFIG)
-    config = Config.checked(read_json(frozen) if frozen else values)
+    config = Config.checked(read_json(frozen) if frozen else _as_written(workflow, values))
+    config.require_source()
     run = Run(workflow, config, str(folder / "envs" / "mmran.yaml"))
     if workflow.is_main_process:
         run.rerun_by_records()
     return run
+
+
+def _as_written(workflow: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration with the values as they are meant.
+
+    Snakemake merges files in which a key is there twice without a word, and parses what `--config` sets by itself.
+    """
+    for path in workflow.configfiles:
+        read_yaml(path)
+    return as_typed(values, sys.argv)
 
 
 def _refuse_moved_paths(workflow: Any) -> None:

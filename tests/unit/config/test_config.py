@@ -1,5 +1,6 @@
 """Files -> merged, checked configuration -> experiments."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def test_a_specification_reads_back_as_the_experiment_it_was(paper: dict[str, An
         ({"experiments": {"x": {"schedule": {"alpha": 0.5}}}}, r"schedule dynamic has no option 'alpha'"),
         (
             {"experiments": {"x": {"schedule": {"name": "fixd"}}}},
-            r"'fixd' is not one of \['fixed', 'freeze', 'dynamic'\]",
+            r"schedule\.name: 'fixd' is unknown; did you mean 'fixed'\? known: dynamic, fixed, freeze",
         ),
         ({"experiments": {"x": "dynamc"}}, r"experiments\.x: no experiment 'dynamc'; did you mean 'dynamic'"),
         ({"experiments": {"x": "y", "y": "x"}}, r"leads back to"),
@@ -119,6 +120,22 @@ def test_a_specification_reads_back_as_the_experiment_it_was(paper: dict[str, An
             {"figures": {"figure5": {"rows": [{"label": "x", "experiment": "mran"}]}}},
             r"figures\.figure5: no experiment",
         ),
+        ({"tables": {"table1": {"metrics": ["dcie"]}}}, r"metrics\.0: 'dcie' is unknown; did you mean 'dice'"),
+        ({"tables": {"table3": {"metrics": ["dice"]}}}, r"tables\.table3: a table of kind parameters does not use"),
+        ({"figures": {"figure8": {"paper": {"gain": [1]}}}}, r"figures\.figure8: only kind hole-filling uses paper"),
+        ({"protocols": {"paper": {"method": "slcie"}}}, r"'slcie' is unknown; did you mean 'slice'"),
+        (
+            {"experiments": {"x": {"training": {"learning_rate": math.nan}}}},
+            r"learning_rate: nan is not a finite number",
+        ),
+        (
+            {"experiments": {"x": {"training": {"learning_rate": math.inf}}}},
+            r"learning_rate: inf is not a finite number",
+        ),
+        ({"results": "a{b}"}, r"results: 'a\{b\}' is no usable folder"),
+        ({"results": "-x"}, r"results: '-x' is no usable folder"),
+        ({"results": "~nobody-here/x"}, r"results: '~nobody-here/x': .*name the folder in full"),
+        ({"results": 2026}, r"results: 2026 is a int, expected a text; quote it: '2026'"),
         ({"evaluate_under": ["papr"]}, r"evaluate_under: no protocol 'papr'; did you mean 'paper'"),
         (
             {"tables": {"table1": {"rows": [{"label": "x", "experiment": "mran"}]}}},
@@ -138,15 +155,30 @@ def test_a_mistake_is_one_line_with_the_key_and_the_known_names(
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"), [("a: [", "not YAML"), ("- 1", "expected a mapping"), (None, "cannot be read")]
-)
-def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, text: str | None, message: str) -> None:
-    path = tmp_path / "broken.yaml"
-    if text is not None:
-        path.write_text(text)
-    with pytest.raises(UserError, match=f"broken.yaml: .*{message}"):
-        load([path])
+def test_without_a_source_one_line_names_the_demo_and_the_data_set(paper: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=r"source=DIR .*10\.6084/m9\.figshare\.1512427.*make demo"):
+        _ = config(paper).source
+    assert config(paper, source="phantom").source is None
+    assert config(paper, source="a.zip").source == ["a.zip"]
+
+
+def test_a_null_takes_a_key_away_from_what_it_lies_over(paper: dict[str, Any]) -> None:
+    space = {"alpha": [0.2], "learning_rate": None, "batch_size": None}
+    entries = {"freeze": None, "se": {"network": {"attention": None}}}
+    gone = {"tables": {"table1": None}, "figures": {"figure5": None}}
+    checked = config(paper, search={"space": space}, experiments=entries, **gone)
+    assert checked.search is not None
+    assert checked.search.space == {"alpha": [0.2]}
+    assert "figure5" not in checked.figures
+    assert "freeze" not in checked.values["experiments"]
+    # Of the default's options, whether named before or in the entry itself.
+    assert checked.resolve("se").network == NetworkSpec("mmran", 1.0, {})
+
+
+def test_the_home_folder_is_expanded(paper: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/somewhere")
+    checked = config(paper, results="~/x/", source=["~/a.zip"])
+    assert (checked.results, checked.source) == (Path("/somewhere/x"), ["/somewhere/a.zip"])
 
 
 @pytest.mark.parametrize("name", [path.name for path in (ROOT / "workflow" / "overlays").glob("*.yaml")])

@@ -151,7 +151,7 @@ def test_a_summary_measured_under_another_specification_is_refused():
 def test_an_unknown_metric_and_an_unknown_variant_list_the_known():
     with pytest.raises(UserError, match="unknown metric dise, expected some of dice"):
         metrics_table(spec(*ROWS, metrics=("dise",)), SUMMARIES, SPECS)
-    with pytest.raises(UserError, match="wants variant filled, expected raw, pkp"):
+    with pytest.raises(ValueError, match="'filled' is unknown, expected one of raw, pkp"):
         metrics_table(spec(ROWS[1] | {"variant": "filled"}), SUMMARIES, SPECS)
 
 
