@@ -93,7 +93,7 @@ def _refuse_traps(path: Path | str, text: str) -> None:
     root, anchors = _Frame(None, None), dict[str, int]()
     stack = [root]
     for event in yaml.parse(text, Loader=_LOADER):
-        where = f"{path}, line {event.start_mark.line + 1}"
+        where = f"{path}, line {event.start_mark.line + 1}" if event.start_mark else str(path)
         nodes = 1
         if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
             keys = set[str]() if isinstance(event, yaml.MappingStartEvent) else None

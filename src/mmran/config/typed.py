@@ -86,5 +86,5 @@ def _types(nodes: Iterable[Mapping[str, Any]]) -> set[str]:
     for node in nodes:
         types = node.get("type", [])
         found |= {types} if isinstance(types, str) else set(types)
-        found |= {"string"} if "enum" in node else set()
+        found |= {"string"} if "enum" in node or isinstance(node.get("const"), str) else set()
     return found

@@ -172,7 +172,7 @@ def test_a_null_takes_a_key_away_from_what_it_lies_over(paper: dict[str, Any]) -
     assert "figure5" not in checked.figures
     assert "freeze" not in checked.values["experiments"]
     # Of the default's options, whether named before or in the entry itself.
-    assert checked.resolve("se").network == NetworkSpec("mmran", 1.0, {})
+    assert checked.resolve("se").network.options == {}
 
 
 def test_the_home_folder_is_expanded(paper: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
