@@ -1,14 +1,14 @@
-"""The one exception that means: the user can mend this."""
+"""The exception for mistakes that the user can fix."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """A mistake in the input, the configuration or the machine that the user can mend.
+    """A mistake in the input, the configuration or the machine that the user can fix.
 
-    Its text is one line naming the file or key, the value found, what was expected and the remedy. The command
-    line prints it without a traceback and exits with 1; every other exception is a defect of mmran.
+    Its text is one line that names the file or key, the value, what was expected and the remedy. The command line
+    prints it without a traceback and exits with status 1. Every other exception is a bug in mmran.
     """
 
 

@@ -1,9 +1,13 @@
-"""Files that are either whole or absent: temporary file in the same folder, fsync, rename."""
+"""Files that are whole or absent: write a temporary file in the same folder, fsync, rename."""
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import json
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,34 +15,36 @@ from typing import Any
 
 from mmran.errors import UserError
 
+_PARTIAL = ".partial"
+
 
 @contextlib.contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary path that takes the place of `path` when the block ends, and is removed if it raises.
+    """Yield a temporary path that replaces `path` when the block ends, and that is removed if the block raises.
 
     Args:
         path: the final path; its folder is created.
 
     Raises:
-        UserError: the folder cannot be written, or the disk is full.
+        UserError: the folder is not writable, or the disk is full.
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_PARTIAL, dir=path.parent)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); choose another place or free it") from error
+        raise _not_writable(path, error) from error
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        _flush(temporary)
-        # mkstemp makes private files; results are for everybody the umask allows.
+        flush(temporary)
+        # mkstemp creates private files; results are readable by everyone the umask allows.
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
-        _flush(path.parent)
+        flush(path.parent)
     except OSError as error:
         if error.strerror and not isinstance(error, FileNotFoundError):
             raise UserError(f"{path}: cannot be written ({error.strerror})") from error
@@ -47,8 +53,63 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _flush(path: Path) -> None:
-    """Have the kernel put a file's bytes, or a folder's entries, on the disk."""
+def sweep_partial(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in a folder; call it under the folder's lock."""
+    for path in folder.glob(f".*{_PARTIAL}"):
+        path.unlink(missing_ok=True)
+
+
+def ensure_dir(folder: Path) -> Path:
+    """Create a folder and its parents if they do not exist; returns the folder.
+
+    Raises:
+        UserError: it cannot be created.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+    return folder
+
+
+@contextlib.contextmanager
+def locked(path: Path, waiting: str) -> Iterator[None]:
+    """Hold a lock file; another process that asks for it waits. The kernel releases the lock of a killed process.
+
+    Args:
+        path: the lock file; its folder is created.
+        waiting: what to print on stderr if another process holds the lock.
+
+    Raises:
+        UserError: the file cannot be created.
+    """
+    ensure_dir(path.parent)
+    try:
+        file = path.open("w")
+    except OSError as error:
+        raise _not_writable(path, error) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(waiting, file=sys.stderr, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name; copy it where the file system has no hard links."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EEXIST):
+            raise
+        shutil.copy2(source, target)
+        flush(target)
+
+
+def flush(path: Path) -> None:
+    """Have the kernel write a file's bytes, or a folder's entries, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -63,9 +124,9 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def write_text_if_changed(path: Path | str, text: str) -> bool:
-    """Write `text` only where the file does not hold it already, and say whether it was written.
+    """Write `text` unless the file holds it already; returns whether it was written.
 
-    A file whose time does not move reruns nothing, whatever was done to what it was made from.
+    A file whose modification time stays the same triggers no rerun.
     """
     path = Path(path)
     if path.is_file() and path.read_text(encoding="utf-8") == text:
@@ -75,7 +136,7 @@ def write_text_if_changed(path: Path | str, text: str) -> bool:
 
 
 def canonical_json(value: Any) -> str:
-    """The one text of a value: keys sorted, two spaces, a final newline; NaN is refused."""
+    """The one JSON text of a value: sorted keys, two spaces, a final newline; NaN is refused."""
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -88,17 +149,49 @@ def read_json(path: Path | str) -> Any:
     """Read a JSON file.
 
     Raises:
-        UserError: it is absent or not JSON.
+        UserError: the file is missing, not readable, not JSON, or holds NaN or Infinity.
+    """
+    return parse_json(read_text(path), path)
+
+
+def read_text(path: Path | str) -> str:
+    """Read a UTF-8 file.
+
+    Raises:
+        UserError: the file is missing, not readable or not UTF-8.
     """
     path = Path(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path}: not a JSON file ({error}); remove it and run the step that writes it again"
-        ) from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a UTF-8 text ({error}); {_REWRITE}") from error
+
+
+def parse_json(text: str, path: Path | str) -> Any:
+    """Parse the JSON text of a file.
+
+    Args:
+        text: content of the file.
+        path: the file, for the message.
+
+    Raises:
+        UserError: the text is not JSON, or holds NaN or Infinity.
+    """
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not a JSON value")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not a JSON file ({error}); {_REWRITE}") from error
+
+
+_REWRITE = "delete it and rerun the step that writes it"
 
 
 def sha256_text(text: str) -> str:
@@ -107,6 +200,18 @@ def sha256_text(text: str) -> str:
 
 
 def sha256_file(path: Path | str) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Hexadecimal SHA-256 of a file's bytes.
+
+    Raises:
+        UserError: the file is missing or not readable.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _not_writable(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path}: cannot be written ({error.strerror}); choose another location or make it writable")

@@ -45,13 +45,16 @@ def _train_arguments(parser: ArgumentParser) -> None:
 
 def _train(arguments: Namespace) -> None:
     from mmran.config.experiment import Experiment
-    from mmran.files import write_text
-    from mmran.training.trial import deliver, plan_trials
+    from mmran.files import read_text
+    from mmran.training.publish import publish
+    from mmran.training.trial import plan_trials
 
-    experiment = Experiment.read(arguments.spec)
+    # Read once: whatever happens to the file while this trains, the record names what was trained.
+    spec = read_text(arguments.spec)
+    experiment = Experiment.parse(spec, arguments.spec)
     trials = plan_trials(experiment, arguments.store, arguments.split, arguments.work)
     if arguments.no_ray:
-        from mmran.training.trial import run_trial
+        from mmran.training.run import run_trial
 
         for trial in trials:
             run_trial(trial, gpu=arguments.gpus > 0, threads=arguments.threads)
@@ -60,8 +63,7 @@ def _train(arguments: Namespace) -> None:
         from mmran.tune.runner import train_with_ray
 
         train_with_ray(trials, TrialResources(arguments.threads, arguments.gpus, arguments.trials_per_gpu))
-    deliver(trials, arguments.output)
-    write_text(arguments.output / "spec.json", arguments.spec.read_text(encoding="utf-8"))
+    publish(trials, spec, arguments.output)
 
 
 def _predict_arguments(parser: ArgumentParser) -> None:

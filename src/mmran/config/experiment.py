@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mmran.config.record import read_record
+from mmran.config.record import parse_record
 from mmran.data.augmentation import Augmentation
-from mmran.files import canonical_json, sha256_text
+from mmran.files import canonical_json, read_text, sha256_text
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,8 @@ class Training:
     accumulate: int = 1
     learning_rate: float = 1e-3
     selection: str = "best"
+    stage_selection: str = "best"
+    checkpoint_minutes: float = 5.0
     precision: str = "auto"
     channels_last: bool = True
     compile: bool = False
@@ -139,9 +141,10 @@ class Experiment:
         return canonical_json(self.to_values())
 
     def digest(self) -> str:
-        """SHA-256 of what decides the weights: everything but the name and the list of seeds."""
+        """SHA-256 of what decides the weights: everything but the name, the seeds and the checkpoint interval."""
         values = self.to_values()
         del values["name"], values["seeds"]
+        values["training"] = {key: value for key, value in values["training"].items() if key != "checkpoint_minutes"}
         return sha256_text(canonical_json(values))
 
     @classmethod
@@ -161,7 +164,7 @@ class Experiment:
                 "augmentation": Augmentation(**_floats(parts["augmentation"], *parts["augmentation"])),
                 "loss": Loss(**_floats(parts["loss"], "focal_alpha", "focal_gamma")),
                 "schedule": ScheduleSpec(**_floats(parts["schedule"], "alpha")),
-                "training": Training(**_floats(parts["training"], "learning_rate")),
+                "training": Training(**_floats(parts["training"], "learning_rate", "checkpoint_minutes")),
                 "seeds": tuple(parts["seeds"]),
             }
         )
@@ -171,9 +174,22 @@ class Experiment:
         """Read a `spec.json`.
 
         Raises:
-            UserError: the file is absent, not JSON or not a specification.
+            UserError: the file is missing, not JSON or not a specification.
         """
-        return read_record(path, "the specification of an experiment", cls.from_values)
+        return cls.parse(read_text(path), path)
+
+    @classmethod
+    def parse(cls, text: str, path: Path | str) -> "Experiment":
+        """Parse the text of a `spec.json`.
+
+        Args:
+            text: content of the file.
+            path: the file, for the message.
+
+        Raises:
+            UserError: the text is not JSON or not a specification.
+        """
+        return parse_record(text, path, "the specification of an experiment", cls.from_values)
 
 
 def _floats(values: Mapping[str, Any], *names: str) -> dict[str, Any]:

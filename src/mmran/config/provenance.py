@@ -17,7 +17,8 @@ PLUMBING = frozenset(
     f"{PACKAGE}{name}"
     for name in (
         *("", ".errors", ".files", ".config"),
-        *(".networks", ".data", ".training", ".training.history", ".training.checkpoint", ".metrics", ".evaluation"),
+        *(".networks", ".data", ".metrics", ".evaluation", ".training", ".training.history", ".training.checkpoint"),
+        *(".training.saver", ".training.progress", ".training.preflight", ".training.record"),
     )
 )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mmran.errors import UserError
-from mmran.files import read_json
+from mmran.files import parse_json, read_text
 
 Record = TypeVar("Record")
 
@@ -21,7 +21,12 @@ def read_record(path: Path | str, what: str, build: Callable[[dict[str, Any]], R
     Raises:
         UserError: the file is absent, is not JSON or does not hold such a record.
     """
-    values = read_json(path)
+    return parse_record(read_text(path), path, what, build)
+
+
+def parse_record(text: str, path: Path | str, what: str, build: Callable[[dict[str, Any]], Record]) -> Record:
+    """Build a record from the text of its JSON file; see `read_record`."""
+    values = parse_json(text, path)
     try:
         return build(dict(values))
     except KeyError as error:

@@ -149,6 +149,7 @@ def iterate(
     epoch: int,
     augmentation: Augmentation | None,
     shuffle: bool,
+    merge_single: bool = False,
 ) -> Iterator[Batch]:
     """The batches of one epoch.
 
@@ -159,6 +160,8 @@ def iterate(
         epoch: the epoch from zero.
         augmentation: what to draw, or None to leave the slices as they are.
         shuffle: whether the order is drawn for the epoch or is that of `slices`.
+        merge_single: whether a last batch of one slice joins the batch before it, as training needs it: batch norm
+            has no variance of a single value.
 
     Raises:
         UserError: a batch size below one.
@@ -169,8 +172,11 @@ def iterate(
     # Sent once an epoch: cutting a batch from it sends nothing.
     positions = torch.from_numpy(order).to(slices.images.device)
     numbers = slices.numbers.numpy()[order]
-    for start in range(0, len(slices), batch_size):
-        part = slice(start, start + batch_size)
+    starts = list(range(0, len(slices), batch_size))
+    if merge_single and len(starts) > 1 and batch_size > 1 and len(slices) % batch_size == 1:
+        starts.pop()
+    for start, end in zip(starts, [*starts[1:], len(slices)], strict=True):
+        part = slice(start, end)
         batch = slices.gather(positions[part])
         if augmentation is not None:
             augment(batch.images, batch.masks, numbers[part], seed, epoch, augmentation)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -11,9 +12,11 @@ from mmran.data.geometry import restore
 from mmran.data.store import SliceStore
 from mmran.evaluation.predictions import PredictionWriter
 from mmran.evaluation.record import InferenceRecord, write_inference
-from mmran.files import read_json, sha256_file
+from mmran.files import sha256_file
 from mmran.training.device import Compute
-from mmran.training.trial import Trial, load_recipe, load_slices, peak_memory_mb
+from mmran.training.record import RunRecord
+from mmran.training.run import load_recipe, load_slices, peak_memory_mb
+from mmran.training.trial import RECORD, Trial
 
 
 def predict_trials(trials: Sequence[Trial], spec: Path, trained: Path, output: Path, *, gpu: bool, threads: int) -> int:
@@ -37,11 +40,11 @@ def predict_trials(trials: Sequence[Trial], spec: Path, trained: Path, output: P
         sizes = store.index.set_index("slice")[["height", "width"]]
         for trial in trials:
             folder = trained / "trials" / trial.name
-            record = read_json(folder / "run.json")
+            record = RunRecord.read(folder / RECORD)
             compute = Compute.choose(
                 gpu=gpu,
                 threads=threads,
-                precision=record["precision"],
+                precision=record.precision,
                 deterministic=trial.experiment.training.deterministic,
                 seed=trial.seed,
             )
@@ -79,5 +82,5 @@ def _predict_trial(
         images=len(slices.labels),
         images_per_s=round(sorted(speeds)[len(speeds) // 2], 2),
         peak_memory_mb=peak_memory_mb(compute),
-        **compute.describe(),
+        **asdict(compute.machine()),
     )

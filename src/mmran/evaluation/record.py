@@ -22,6 +22,7 @@ class InferenceRecord:
         device_name: the processor or the card.
         precision: type that the network computes in, such as "float32".
         threads: CPU threads.
+        tf32: whether float32 convolutions rounded their inputs to TF32.
     """
 
     trial: str
@@ -32,6 +33,7 @@ class InferenceRecord:
     device_name: str
     precision: str
     threads: int
+    tf32: bool = False
 
 
 def write_inference(path: Path, records: Sequence[InferenceRecord]) -> None:

@@ -1,4 +1,4 @@
-"""RV-GAN's game: two generators of masks against a discriminator each."""
+"""RV-GAN's game: two generators of masks against one discriminator each."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, cast
@@ -9,22 +9,23 @@ from torch.nn import functional
 
 from mmran.data.batches import Batch
 from mmran.networks.rv_gan import RVGAN, halved, signed
+from mmran.training.optimizers import adam
 from mmran.training.recipe import Recipe, Stage
 
 REAL, GENERATED = -1.0, 1.0
-"""What discriminators are to say of a mask."""
+"""Targets of the discriminators' scores."""
 
 DISCRIMINATOR_TURNS = 2
-"""Steps of the discriminators for each one of the generators."""
+"""Steps of the discriminators per step of the generators."""
 
 WEIGHTS = {"adversarial_loss": 1.0, "feature_loss": 1.0, "hinge_loss": 10.0, "reconstruction_loss": 10.0}
-"""Of the terms of the generators' joint loss."""
+"""Weights of the terms in the generators' joint loss."""
 
 ENCODER_SHARE = 0.5
 """Weight of the encoder's features in feature matching; the decoder's have the rest."""
 
 BETAS = (0.5, 0.999)
-"""Of Adam: gradients of a game turn too often for the usual .9."""
+"""Of Adam: in a game, gradients change direction too often for the usual .9."""
 
 
 class View(NamedTuple):
@@ -34,12 +35,12 @@ class View(NamedTuple):
     masks: Tensor
 
 
-class Part(NamedTuple):
-    """As much of a batch as is computed at a time.
+class Views(NamedTuple):
+    """A micro-batch at both sizes.
 
     Attributes:
-        views: at full and at half size, as the discriminators are ordered.
-        share: of the batch.
+        views: at full and at half size, in the order of the discriminators.
+        share: its fraction of the batch.
     """
 
     views: tuple[View, View]
@@ -47,23 +48,23 @@ class Part(NamedTuple):
 
 
 class Adversarial(Recipe):
-    """For each batch, every step from the same images:
+    """Three steps per batch, from the same images:
 
-    1. each generator towards the true masks, by their mean square distance;
-    2. the discriminators, twice, by least squares on true masks and on those that step 1 started from;
-    3. both generators together, against the discriminators as they then are.
+    1. each generator towards the true masks, by mean squared error;
+    2. the discriminators, twice, by least squares on true masks and on the masks from before step 1;
+    3. both generators together, against the discriminators as they are then.
 
-    The coarse generator's feature is handed to the fine one as a plain input, so that each generator answers for
-    its own masks; in step 1 it is from before the coarse generator's step. Each step has an Adam of its own.
+    The fine generator receives the coarse one's feature as a plain input, so that each generator is responsible for
+    its own masks only; in step 1 the feature is from before the coarse generator's step. Each step has its own Adam.
 
     Source: Kamran et al. 2021, with the learning rate of the experiment (theirs is 2e-4).
-    Deviates: their code takes step 2 before step 1, to the same effect, and steps once for true and once for
+    Deviates: their code takes step 2 before step 1, to the same effect, and takes separate steps for true and
     generated masks where this one adds both losses. In step 3 it compares masks with earlier ones of the same
-    generators; as the paper has it, here it is with the true ones.
+    generators; here, as in the paper, with the true ones.
     """
 
     def begin(self, stage: Stage) -> None:
-        """Make the four optimizers."""
+        """Create the four optimizers."""
         network = self._network
         self.optimizers = {
             "coarse": self._adam(network.coarse.parameters()),
@@ -73,12 +74,16 @@ class Adversarial(Recipe):
         }
 
     def step(self, batch: Batch, stage: Stage, epoch: int) -> dict[str, Tensor]:
-        """One round of the game on one batch, each step computed in `accumulate` parts."""
-        parts = self._parts(batch)
+        """One round of the game."""
+        parts = self._views(batch)
         regression, generated = self._regress(parts)
         for _ in range(DISCRIMINATOR_TURNS):
             discrimination = self._discriminate(parts, generated)
         return {**self._join(parts), **regression, **discrimination}
+
+    def compiled(self) -> tuple[nn.Module, ...]:
+        """Generators and discriminators, which the steps call one by one."""
+        return self._network.coarse, self._network.fine, *self._network.discriminators
 
     @property
     def _network(self) -> RVGAN:
@@ -88,20 +93,16 @@ class Adversarial(Recipe):
         return [*self._network.coarse.parameters(), *self._network.fine.parameters()]
 
     def _adam(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Adam:
-        parameters = list(parameters)
-        rate, fused = self.experiment.training.learning_rate, parameters[0].device.type == "cuda"
-        return torch.optim.Adam(parameters, lr=rate, betas=BETAS, fused=fused)
+        return adam(parameters, self.experiment.training.learning_rate, BETAS)
 
-    def _parts(self, batch: Batch) -> list[Part]:
-        n = len(batch.labels)
-        count = min(self.experiment.training.accumulate, n)
-        parts = []
-        for images, masks in zip(batch.images.tensor_split(count), batch.masks.tensor_split(count), strict=True):
-            full = View(signed(images), signed(masks))
-            parts.append(Part((full, View(*map(halved, full))), len(images) / n))
-        return parts
+    def _views(self, batch: Batch) -> list[Views]:
+        views = []
+        for part in self.micro_batches(batch):
+            full = View(signed(part.batch.images), signed(part.batch.masks))
+            views.append(Views((full, View(*map(halved, full))), part.share))
+        return views
 
-    def _generate(self, part: Part) -> tuple[Tensor, Tensor]:
+    def _generate(self, part: Views) -> tuple[Tensor, Tensor]:
         """Masks at full and at half size, (B, 1, H, W) float32, -1..1."""
         full, half = part.views
         with self.autocast():
@@ -109,8 +110,8 @@ class Adversarial(Recipe):
             fine = self._network.fine(full.images, feature.detach())
         return torch.tanh(fine.float()), torch.tanh(coarse.float())
 
-    def _regress(self, parts: Sequence[Part]) -> tuple[dict[str, Tensor], list[tuple[Tensor, ...]]]:
-        """Step 1. Returns its losses, and the masks of each part from before it."""
+    def _regress(self, parts: Sequence[Views]) -> tuple[dict[str, Tensor], list[tuple[Tensor, ...]]]:
+        """Step 1. Returns its losses, and the masks of each micro-batch from before it."""
         totals: dict[str, Tensor] = {}
         generated = []
         optimizers = (self.optimizers["fine"], self.optimizers["coarse"])
@@ -120,14 +121,13 @@ class Adversarial(Recipe):
             masks = self._generate(part)
             losses = [functional.mse_loss(mask, view.masks) for mask, view in zip(masks, part.views, strict=True)]
             # The two share no weight: one backward pass serves both.
-            (torch.stack(losses).sum() * part.share).backward()
+            self.backward(torch.stack(losses).sum() * part.share)
             _add(totals, dict(zip(("fine_loss", "coarse_loss"), losses, strict=True)), part.share)
             generated.append(tuple(mask.detach() for mask in masks))
-        for optimizer in optimizers:
-            optimizer.step()
+        self.update(*optimizers)
         return totals, generated
 
-    def _discriminate(self, parts: Sequence[Part], generated: Sequence[tuple[Tensor, ...]]) -> dict[str, Tensor]:
+    def _discriminate(self, parts: Sequence[Views], generated: Sequence[tuple[Tensor, ...]]) -> dict[str, Tensor]:
         """Step 2."""
         totals: dict[str, Tensor] = {}
         optimizer = self.optimizers["discriminators"]
@@ -140,12 +140,12 @@ class Adversarial(Recipe):
                     of_generated, _ = judge(view.images, mask)
                 terms += [least_squares(of_true, REAL), least_squares(of_generated, GENERATED)]
             loss = torch.stack(terms).sum()
-            (loss * part.share).backward()
+            self.backward(loss * part.share)
             _add(totals, {"discriminator_loss": loss}, part.share)
-        optimizer.step()
+        self.update(optimizer)
         return totals
 
-    def _join(self, parts: Sequence[Part]) -> dict[str, Tensor]:
+    def _join(self, parts: Sequence[Views]) -> dict[str, Tensor]:
         """Step 3."""
         totals: dict[str, Tensor] = {}
         optimizer = self.optimizers["joint"]
@@ -159,9 +159,9 @@ class Adversarial(Recipe):
             terms = {name: torch.stack([terms[name] for terms in both]).sum() for name in WEIGHTS}
             loss = torch.stack([weight * terms[name] for name, weight in WEIGHTS.items()]).sum()
             # Only generators learn from it, though the gradient passes through the discriminators.
-            (loss * part.share).backward(inputs=parameters)
+            self.backward(loss * part.share, inputs=parameters)
             _add(totals, {"loss": loss, **terms}, part.share)
-        optimizer.step()
+        self.update(optimizer)
         return totals
 
     def _play(self, judge: nn.Module, view: View, masks: Tensor) -> dict[str, Tensor]:
@@ -179,7 +179,7 @@ class Adversarial(Recipe):
 
 
 def least_squares(scores: Tensor, target: float) -> Tensor:
-    """Mean square distance of scores to what they are to be: a float32 scalar.
+    """Mean squared distance of scores to their target: a float32 scalar.
 
     Source: Mao et al. 2017.
     """
@@ -192,13 +192,13 @@ def hinge(values: Tensor, targets: Tensor | float) -> Tensor:
 
 
 def feature_matching(features: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
-    """Mean distances between a discriminator's features, encoder and decoder weighted: a float32 scalar.
+    """Weighted mean absolute distances between a discriminator's features: a float32 scalar.
 
     Source: Kamran et al. 2021.
 
     Args:
-        features: of generated masks, those of the encoder first and as many of the decoder.
-        targets: of true masks.
+        features: of generated masks, first the encoder's, then equally many of the decoder's.
+        targets: features of true masks.
     """
     distances = torch.stack(
         [functional.l1_loss(ours.float(), theirs.float()) for ours, theirs in zip(features, targets, strict=True)]

@@ -1,17 +1,18 @@
-"""Checkpoints that are whole, checked, and never the only copy.
+"""Checkpoints that are whole, verified, and never the only copy.
 
-A checkpoint file is one line of text, `mmran-checkpoint <sha256 of the rest>`, and what `torch.save` writes of plain
-values. A write goes to a temporary file that is flushed, read back and compared before it takes the name
-`latest.ckpt`; the one before stays as `previous.ckpt`. Killed at any instant, one of the two is whole.
+A checkpoint file is one line of text, `mmran-checkpoint <sha256 of the rest>`, followed by what `torch.save` writes of
+plain values. A write goes to a temporary file that is flushed, read back and compared before it is renamed to
+`latest.ckpt`; the one before stays as `previous.ckpt`. Whenever the process is killed, one of the two is whole.
+
+Imports torch only where a file is written or read: a driver deletes checkpoints without it.
 """
 
 import hashlib
 import io
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from mmran.errors import UserError
 from mmran.files import atomic_path
@@ -19,13 +20,18 @@ from mmran.files import atomic_path
 _MAGIC = b"mmran-checkpoint "
 _HEADER_BYTES = len(_MAGIC) + 64 + 1
 
+# `fresh` is whole too: a kill between two renames leaves it as the newest.
+_NAMES = ("fresh.ckpt", "latest.ckpt", "previous.ckpt")
+
 
 def write(path: Path, values: dict[str, Any]) -> None:
     """Write values (tensors, numbers, texts, lists, mappings) to a checkpoint file, atomically.
 
     Raises:
-        UserError: the disk is full, not writable, or does not give back what was written.
+        UserError: the disk is full, not writable, or does not return what was written.
     """
+    import torch
+
     buffer = io.BytesIO()
     torch.save(values, buffer)
     payload = buffer.getbuffer()
@@ -37,81 +43,75 @@ def write(path: Path, values: dict[str, Any]) -> None:
         with temporary.open("rb") as file:
             file.seek(_HEADER_BYTES)
             if hashlib.file_digest(file, "sha256").hexdigest() != digest:
-                raise UserError(f"{path}: the disk does not give back what was written to it; use another one")
+                raise UserError(f"{path}: the disk does not return what was written to it; use another disk")
 
 
 def read(path: Path) -> dict[str, Any]:
     """Read and verify a checkpoint file; runs no code from it.
 
     Raises:
-        UserError: it is absent, foreign, truncated, changed since it was written, or holds more than plain values.
+        UserError: it is missing, foreign, truncated, changed since it was written, or holds more than plain values.
     """
+    import torch
+
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}); remove its folder, and the training starts anew"
-        ) from error
+        raise UserError(f"{path}: cannot be read ({error.strerror}); delete it to train from an earlier one") from error
     if not data.startswith(_MAGIC) or len(data) < _HEADER_BYTES:
-        raise UserError(f"{path}: not a checkpoint of mmran; remove it, and the training starts from the one before")
+        raise UserError(f"{path}: not a checkpoint of mmran; delete it to train from an earlier one")
     if hashlib.sha256(memoryview(data)[_HEADER_BYTES:]).hexdigest().encode() != data[len(_MAGIC) : _HEADER_BYTES - 1]:
-        raise UserError(
-            f"{path}: damaged (its SHA-256 does not fit); remove it, and the training starts from the one before"
-        )
+        raise UserError(f"{path}: damaged (its SHA-256 does not match); delete it to train from an earlier one")
     try:
-        return torch.load(io.BytesIO(data[_HEADER_BYTES:]), map_location="cpu", weights_only=True)
+        values = torch.load(io.BytesIO(data[_HEADER_BYTES:]), map_location="cpu", weights_only=True)
     except Exception as error:
         raise UserError(f"{path}: holds more than plain values and was not loaded ({error})") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: holds a {type(values).__name__}, expected a mapping; delete it")
+    return values
 
 
 @dataclass(frozen=True)
 class CheckpointFolder:
-    """The two newest checkpoints of one trial, and its best weights.
+    """The two newest checkpoints of one trial.
 
     Attributes:
         path: folder of the trial.
-        digest: what the trial is; a checkpoint of another one is refused.
+        digest: identifies the trial; a checkpoint of another one is refused.
     """
 
     path: Path
     digest: str
 
-    @property
-    def best_path(self) -> Path:
-        """Weights of the best epoch so far."""
-        return self.path / "best.ckpt"
-
-    def save(self, state: dict[str, Any]) -> None:
-        """Make `state` the latest checkpoint and keep the one before."""
+    def save(self, values: dict[str, Any]) -> None:
+        """Make `values` the latest checkpoint and keep the one before."""
         latest, fresh = self.path / "latest.ckpt", self.path / "fresh.ckpt"
-        write(fresh, {"digest": self.digest, **state})
+        write(fresh, {"digest": self.digest, **values})
         if latest.exists():
             latest.replace(self.path / "previous.ckpt")
         fresh.replace(latest)
 
-    def load(self) -> tuple[dict[str, Any] | None, list[str]]:
-        """The newest checkpoint that is whole and of this trial.
+    def load(self, log: Callable[[str], None]) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """The checkpoints that are whole and of this trial, the newest first.
 
-        Returns:
-            The state, or None where there is no usable checkpoint; and a line for each file that was passed over.
+        Args:
+            log: receives a warning for each file that is not.
         """
-        complaints = []
-        # `fresh` is whole too: a kill between the two renames leaves it as the newest.
-        for name in ("fresh.ckpt", "latest.ckpt", "previous.ckpt"):
+        for name in _NAMES:
             path = self.path / name
             if not path.exists():
                 continue
             try:
-                state = read(path)
+                values = read(path)
             except UserError as error:
-                complaints.append(str(error))
+                log(f"warning: {error}")
                 continue
-            if state.get("digest") == self.digest:
-                return state, complaints
-            complaints.append(f"{path}: belongs to another experiment and was passed over")
-        return None, complaints
+            if values.get("digest") == self.digest:
+                yield path, values
+            else:
+                log(f"warning: {path}: belongs to another experiment; ignored")
 
     def discard(self) -> None:
-        """Let the checkpoints go: the trial has ended."""
-        for name in ("fresh.ckpt", "latest.ckpt", "previous.ckpt", "best.ckpt"):
+        """Delete the checkpoints."""
+        for name in _NAMES:
             (self.path / name).unlink(missing_ok=True)

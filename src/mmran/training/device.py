@@ -1,4 +1,4 @@
-"""Where and in which precision a training computes."""
+"""The device and the precision of a training."""
 
 import contextlib
 import os
@@ -10,6 +10,11 @@ from typing import Any
 import torch
 
 from mmran.errors import UserError
+from mmran.training.record import Machine
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_AMPERE = (8, 0)
+"""Compute capability from which float32 convolutions round to TF32."""
 
 
 @dataclass(frozen=True)
@@ -28,51 +33,71 @@ class Compute:
 
     @classmethod
     def choose(cls, *, gpu: bool, threads: int, precision: str, deterministic: bool, seed: int) -> "Compute":
-        """Set the process up for one training.
+        """Set up the process for one training or prediction.
 
         Args:
-            gpu: compute on the CUDA device that is visible.
+            gpu: compute on the visible CUDA device.
             threads: CPU threads.
-            precision: auto, float32 or bfloat16.
-            deterministic: refuse operations whose result may differ between two runs.
-            seed: of weights that are drawn before the training starts.
+            precision: auto, float32, bfloat16 or float16.
+            deterministic: use deterministic operations only, and refuse those that have none.
+            seed: of the weights.
 
         Raises:
-            UserError: a GPU is asked for and none is there.
+            UserError: there is no CUDA device, the number of threads is out of range, or the precision is unknown.
         """
+        cores = os.cpu_count() or 1
+        if not 1 <= threads <= cores:
+            raise UserError(f"threads: {threads} is not within 1..{cores}, the CPUs of this machine; change --threads")
         if gpu and not torch.cuda.is_available():
             raise UserError(
-                "gpus: 1 is asked for, but torch sees no CUDA device; set gpus: 0, or check nvidia-smi and torch itself"
+                "gpus: 1 requested, but torch sees no CUDA device; set gpus: 0, or check nvidia-smi and torch itself"
             )
+        device = torch.device("cuda" if gpu else "cpu")
+        dtype = _dtype(precision, device)
         # cuBLAS reads this when it starts; without it deterministic mode refuses matrix products.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.set_num_threads(threads)
         torch.manual_seed(seed)
         torch.use_deterministic_algorithms(deterministic)
+        # Deterministic mode would also fill every new tensor, which costs time and hides nothing here:
+        # no operation of ours reads memory that it has not written.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = gpu and not deterministic
         torch.backends.cudnn.deterministic = deterministic
-        device = torch.device("cuda" if gpu else "cpu")
-        return cls(device, _dtype(precision, device), threads)
+        return cls(device, dtype, threads)
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Context in which the forward pass of a network runs."""
+        """Context of a network's forward pass."""
         if self.dtype == torch.float32:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=self.dtype)
 
-    def describe(self) -> dict[str, Any]:
-        """Plain values for the record of a run."""
-        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else _processor()
-        dtype = str(self.dtype).removeprefix("torch.")
-        return {"device": self.device.type, "device_name": name, "precision": dtype, "threads": self.threads}
+    def scaler(self) -> torch.amp.GradScaler:
+        """Scaler of the losses: float16 gradients would underflow without it; disabled for other precisions."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+
+    def machine(self) -> Machine:
+        """What the record of a run says about it."""
+        cuda = self.device.type == "cuda"
+        rounds = cuda and torch.backends.cudnn.allow_tf32 and torch.cuda.get_device_capability(self.device) >= _AMPERE
+        return Machine(
+            device=self.device.type,
+            device_name=torch.cuda.get_device_name(self.device) if cuda else _processor(),
+            precision=str(self.dtype).removeprefix("torch."),
+            threads=self.threads,
+            tf32=bool(rounds and self.dtype == torch.float32),
+        )
 
 
 def _dtype(precision: str, device: torch.device) -> torch.dtype:
+    if precision in _DTYPES:
+        return _DTYPES[precision]
     if precision != "auto":
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+        raise UserError(f"training.precision: {precision!r} is unknown; choose auto, {', '.join(_DTYPES)}")
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    # Processors without bfloat16 instructions emulate them, slower than float32.
+        # GPUs before Ampere emulate bfloat16, slower than float32.
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    # CPUs without bfloat16 instructions emulate them, slower than float32.
     fast = torch.backends.cpu.get_cpu_capability() == "AVX512" and _has_flag("avx512_bf16", "amx_bf16")
     return torch.bfloat16 if fast else torch.float32
 

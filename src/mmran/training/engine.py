@@ -1,54 +1,73 @@
 """The one training loop: data, order, validation, checkpoints and logging for every network.
 
-What happens to one batch is the recipe's. The loop knows no Ray and no Snakemake, and every random number follows
-from (seed, epoch, slice), so that a training that is killed and started again ends in the same bits on a CPU.
+The recipe decides what happens to one batch. The loop knows no Ray and no Snakemake, and every random number follows
+from (seed, epoch, slice), so that a training that is killed and restarted ends in the same bits on a CPU.
 """
 
 import importlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmran.config.experiment import Experiment, NetworkSpec
+from mmran.config.experiment import Experiment
 from mmran.data import counters
 from mmran.data.batches import ResidentSlices, iterate
 from mmran.errors import UserError
-from mmran.networks import build, starts_masks
-from mmran.training import checkpoint
+from mmran.networks import build
 from mmran.training.checkpoint import CheckpointFolder
 from mmran.training.device import Compute
-from mmran.training.history import Progress, write_history
+from mmran.training.history import HistoryRow, write_history
+from mmran.training.mask_prior import choose_mask_prior
+from mmran.training.optimizers import restore
+from mmran.training.preflight import check_options, check_single_slices
+from mmran.training.progress import Progress
 from mmran.training.recipe import Recipe, Stage
+from mmran.training.record import Machine
+from mmran.training.saver import Saver, host_copy
+from mmran.training.validation import validate
 
-# How often the loop waits for the device to learn that a loss is still a number.
 FINITE_CHECK_STEPS = 50
+"""Steps between finite-loss checks, which sync the device."""
 
 
 @dataclass
 class State:
-    """Where a training stands, beside the weights and the optimizers.
+    """The position of a training, beside its weights and optimizers.
 
     Attributes:
-        stage: index of the stage in progress.
-        epoch: epochs of that stage that are complete.
+        stage: index of the current stage.
+        epoch: completed epochs of that stage.
         best_score: highest mean of validation Dice and accuracy in this stage; -1 before its first epoch.
-        best_epoch: the epoch of the whole training, from 0, that reached it.
-        history: one row of plain numbers and texts per complete epoch.
-        seconds: time spent training so far, interruptions left out.
-        mask_prior: tumor probability that the masks started at, None for torch's own start.
+        best_epoch: epoch of the whole training, from 0, with that score.
+        history: one row per completed epoch.
+        seconds: training time so far, interruptions excluded.
+        mask_prior: tumor probability that the masks started at; None for torch's own start.
     """
 
     stage: int = 0
     epoch: int = 0
     best_score: float = -1.0
     best_epoch: int = -1
-    history: list[dict[str, float | int | str]] = field(default_factory=list)
+    history: list[HistoryRow] = field(default_factory=list)
     seconds: float = 0.0
     mask_prior: float | None = None
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any], stages: tuple[Stage, ...]) -> "State":
+        """Rebuild a state from a checkpoint.
+
+        Raises:
+            KeyError, TypeError, ValueError: the values are not a state of these stages.
+        """
+        state = cls(**{**values, "history": [HistoryRow(**row) for row in values["history"]]})
+        before = sum(stage.epochs for stage in stages[: state.stage])
+        if not 0 <= state.epoch <= stages[state.stage].epochs or len(state.history) != before + state.epoch:
+            raise ValueError(f"its {len(state.history)} epochs do not fit stage {state.stage}, epoch {state.epoch}")
+        return state
 
 
 def make_recipe(experiment: Experiment, compute: Compute, mask_prior: float | None = None) -> Recipe:
@@ -65,29 +84,7 @@ def make_recipe(experiment: Experiment, compute: Compute, mask_prior: float | No
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's own stubs
     module, _, name = network.recipe.partition(":")
     recipe_class: type[Recipe] = getattr(importlib.import_module(module), name)
-    return recipe_class(network, experiment, compute.autocast)
-
-
-def choose_mask_prior(spec: NetworkSpec, training: ResidentSlices) -> float | None:
-    """The tumor probability that untrained masks start at, None for torch's own start.
-
-    `mask_prior: data` means the share of tumor pixels in the training slices, at the network's size.
-
-    Raises:
-        UserError: the training slices have no tumor pixels, or nothing else.
-    """
-    asked = spec.mask_prior
-    if asked is None or not starts_masks(spec.name):
-        return None
-    if not isinstance(asked, str):
-        return float(asked)
-    tumor, pixels = int(training.masks.sum(dtype=torch.int64)), training.masks.numel()
-    if not 0 < tumor < pixels:
-        raise UserError(
-            f"network.mask_prior: {asked}: {tumor} of the training slices' {pixels} pixels are tumor; expected some, "
-            "not all; check the masks, or set a number such as 0.02, or null"
-        )
-    return tumor / pixels
+    return recipe_class(network, experiment, compute.autocast, compute.scaler())
 
 
 def train(
@@ -99,139 +96,207 @@ def train(
     compute: Compute,
     folder: CheckpointFolder,
     log: Callable[[str], None] = print,
-    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    on_epoch: Callable[[HistoryRow], None] | None = None,
 ) -> tuple[Recipe, State]:
     """Train one trial to its last epoch, from its newest checkpoint if there is one.
 
     Args:
         experiment: what to train.
-        seed: of the weights, the order and the augmentation.
-        training, validation: slices on the device.
+        seed: seed of the weights, the order and the augmentation.
+        training: slices on the device.
+        validation: slices on the device.
         compute: device and precision.
-        folder: where checkpoints, best weights and history.csv are kept.
+        folder: folder of the checkpoints and of history.csv.
         log: receives one line per epoch.
         on_epoch: receives each row of the history, e.g. to report it elsewhere.
 
     Returns:
-        The recipe, its network holding the weights to be evaluated (best or last, as the experiment says), and the
-        final state.
+        The recipe, whose network holds the weights to evaluate (best or last, as the experiment says), and the final
+        state.
 
     Raises:
-        UserError: a loss is not finite, and the newest checkpoint is from before it; or the slices have no tumor.
+        UserError: an option is out of range, the slices have no tumor, or a loss is not finite; the newest checkpoint
+            is from before that.
     """
-    mask_prior = choose_mask_prior(experiment.network, training)
-    recipe = make_recipe(experiment, compute, mask_prior)
-    state = _resume(recipe, folder, compute, log)
-    state.mask_prior = mask_prior
-    progress = Progress(experiment, recipe.stages(), log)
-    if experiment.training.compile:
-        recipe.network.compile(dynamic=False)
-    stages = recipe.stages()
-    while True:
-        stage = stages[state.stage]
-        while state.epoch < stage.epochs:
-            row = _epoch(recipe, state, stage, seed, training, validation, progress)
-            if float(row["score"]) > state.best_score:
-                state.best_score, state.best_epoch = float(row["score"]), len(state.history)
-                checkpoint.write(folder.best_path, {"digest": folder.digest, "network": recipe.network.state_dict()})
-            state.history.append(row)
-            state.epoch += 1
-            state.seconds += float(row["seconds"])
-            _save(recipe, state, folder, compute)
-            write_history(folder.path / "history.csv", state.history)
-            if on_epoch:
-                on_epoch(row)
-        if state.stage + 1 == len(stages):
-            break
-        # Only the last stage has trained the whole network: no earlier epoch may be the best.
-        state.stage, state.epoch, state.best_score, state.best_epoch = state.stage + 1, 0, -1.0, -1
+    check_options(experiment)
+    check_single_slices(experiment, len(training))
+    loop = _Loop(experiment, seed, training, validation, compute, folder, log, on_epoch or _ignore)
+    with Saver(folder, experiment.training.checkpoint_minutes, log) as saver:
+        loop.run(saver)
+    return loop.recipe, loop.state
+
+
+def _ignore(row: HistoryRow) -> None:
+    pass
+
+
+@dataclass
+class _Loop:
+    """One training: the arguments of `train`, its recipe, its position and its best weights of the current stage."""
+
+    experiment: Experiment
+    seed: int
+    training: ResidentSlices
+    validation: ResidentSlices
+    compute: Compute
+    folder: CheckpointFolder
+    log: Callable[[str], None]
+    on_epoch: Callable[[HistoryRow], None]
+
+    def __post_init__(self) -> None:
+        self.machine = self.compute.machine()
+        self.mask_prior = choose_mask_prior(self.experiment.network, self.training)
+        self.best: dict[str, Tensor] | None = None
+        self.state = State(mask_prior=self.mask_prior)
+        self.recipe = self._resume()
+        self.stages = self.recipe.stages()
+        self.progress = Progress(self.experiment.name, self.stages, self.log)
+        if self.experiment.training.compile:
+            for module in self.recipe.compiled():
+                module.compile(dynamic=False)
+
+    def run(self, saver: Saver) -> None:
+        """Train to the last epoch."""
+        state = self.state
+        while True:
+            stage = self.stages[state.stage]
+            while state.epoch < stage.epochs:
+                self._complete(self._epoch(stage), saver)
+            if self._selection(state.stage) == "best" and self.best is not None:
+                self.recipe.network.load_state_dict(self.best)
+            if state.stage + 1 == len(self.stages):
+                return
+            state.stage, state.epoch, state.best_score, state.best_epoch = state.stage + 1, 0, -1.0, -1
+            self.best = None
+            self.recipe.begin(self.stages[state.stage])
+
+    def _selection(self, stage: int) -> str:
+        """Which weights of a stage are kept: best or last."""
+        options = self.experiment.training
+        return options.selection if stage + 1 == len(self.recipe.stages()) else options.stage_selection
+
+    def _complete(self, row: HistoryRow, saver: Saver) -> None:
+        """Count an epoch, keep its weights if they are the best, and hand a snapshot to the saver."""
+        state = self.state
+        state.history.append(row)
+        state.epoch += 1
+        state.seconds += row.seconds
+        snapshot = self._snapshot()
+        if row.score > state.best_score:
+            state.best_score, state.best_epoch = row.score, row.epoch
+            self.best = snapshot["network"] if self._selection(state.stage) == "best" else None
+        saver.offer({**snapshot, "state": asdict(state), "best": self.best, "machine": asdict(self.machine)})
+        write_history(self.folder.path / "history.csv", state.history)
+        self.on_epoch(row)
+
+    def _snapshot(self) -> dict[str, Any]:
+        recipe = self.recipe
+        optimizers = {name: optimizer.state_dict() for name, optimizer in recipe.optimizers.items()}
+        values = {
+            "network": recipe.network.state_dict(),
+            "optimizers": optimizers,
+            "scaler": recipe.scaler.state_dict(),
+        }
+        copy: dict[str, Any] = host_copy(values)
+        return copy
+
+    def _epoch(self, stage: Stage) -> HistoryRow:
+        """Train and validate one epoch."""
+        recipe, state, number = self.recipe, self.state, len(self.state.history)
+        began = time.perf_counter()
+        # Dropout draws from the global generator: a resumed epoch must find it as the uninterrupted one did.
+        torch.manual_seed(int(counters.stream_keys(self.seed, number, [0], counters.DROPOUT)[0] >> 1))
+        recipe.network.train()
+        losses = self._train_epoch(stage, number, began)
+        seconds = time.perf_counter() - began
+        metrics = validate(recipe, self.validation, stage)
+        row = HistoryRow(
+            epoch=number,
+            stage=stage.name,
+            losses=losses,
+            values=recipe.values(stage, state.epoch),
+            val_dice=metrics.dice,
+            val_acc=metrics.accuracy,
+            score=metrics.score,
+            images_per_s=round(len(self.training) / seconds, 2),
+            seconds=round(time.perf_counter() - began, 4),
+            device=self.machine.device,
+            precision=self.machine.precision,
+            threads=self.machine.threads,
+        )
+        self.progress.epoch(row, state.seconds)
+        return row
+
+    def _train_epoch(self, stage: Stage, number: int, began: float) -> dict[str, float]:
+        """Train on every slice once; returns the mean of each loss."""
+        recipe, n = self.recipe, len(self.training)
+        batch_size = self.experiment.training.batch_size
+        totals: dict[str, Tensor] = {}
+        batches = iterate(
+            self.training,
+            batch_size=batch_size,
+            seed=self.seed,
+            epoch=number,
+            augmentation=self.experiment.augmentation,
+            shuffle=True,
+            merge_single=True,
+        )
+        for step, batch in enumerate(batches):
+            batch = batch._replace(images=recipe.layout(batch.images))
+            for name, value in recipe.step(batch, stage, self.state.epoch).items():
+                totals[name] = totals.get(name, torch.zeros((), device=value.device)) + value * len(batch.labels)
+            if step % FINITE_CHECK_STEPS == FINITE_CHECK_STEPS - 1:
+                _check_finite(totals, number)
+                self.progress.step(number, step * batch_size, n, began)
+        _check_finite(totals, number)
+        return {name: float(value) / n for name, value in totals.items()}
+
+    def _resume(self) -> Recipe:
+        """The recipe as the newest usable checkpoint has it, or at the start of the training."""
+        found = False
+        for path, saved in self.folder.load(self.log):
+            found = True
+            recipe = self._new_recipe()
+            try:
+                self._restore(recipe, saved)
+            except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
+                self.log(f"warning: {path}: not a usable checkpoint ({' '.join(str(error).split())}); ignored")
+                continue
+            return recipe
+        if found:
+            self.log("warning: no usable checkpoint; training from the beginning")
+        self.state, self.best = State(mask_prior=self.mask_prior), None
+        recipe = self._new_recipe()
+        recipe.begin(recipe.stages()[0])
+        return recipe
+
+    def _new_recipe(self) -> Recipe:
+        torch.manual_seed(self.seed)
+        return make_recipe(self.experiment, self.compute, self.mask_prior)
+
+    def _restore(self, recipe: Recipe, saved: dict[str, Any]) -> None:
+        stages = recipe.stages()
+        state = State.from_values(saved["state"], stages)
+        # In this order: a stage may begin by handing on weights, and the checkpoint is from after that.
         recipe.begin(stages[state.stage])
-    if experiment.training.selection == "best":
-        recipe.network.load_state_dict(checkpoint.read(folder.best_path)["network"])
-    return recipe, state
+        recipe.network.load_state_dict(saved["network"])
+        for name, optimizer in recipe.optimizers.items():
+            restore(optimizer, saved["optimizers"][name])
+        if recipe.scaler.is_enabled() and saved["scaler"]:
+            recipe.scaler.load_state_dict(saved["scaler"])
+        before = Machine(**saved["machine"])
+        self.best, self.state = saved["best"], state
+        write_history(self.folder.path / "history.csv", state.history)
+        self.log(f"continuing after epoch {len(state.history)} of {sum(stage.epochs for stage in stages)}")
+        if before != self.machine:
+            self.log(
+                f"warning: the epochs before ran on {_described(before)}, the next run on {_described(self.machine)}; "
+                "history.csv records it for every epoch, and the weights will differ from an uninterrupted training"
+            )
 
 
-def _epoch(
-    recipe: Recipe,
-    state: State,
-    stage: Stage,
-    seed: int,
-    training: ResidentSlices,
-    validation: ResidentSlices,
-    progress: Progress,
-) -> dict[str, float | int | str]:
-    """Train and validate one epoch; returns its row of the history."""
-    number = len(state.history)
-    experiment = recipe.experiment
-    began = time.perf_counter()
-    # Dropout draws from the global generator: a resumed epoch has to find it as the uninterrupted one did.
-    torch.manual_seed(int(counters.stream_keys(seed, number, [0], counters.DROPOUT)[0] >> 1))
-    recipe.network.train()
-    totals: dict[str, Tensor] = {}
-    batches = iterate(
-        training,
-        batch_size=experiment.training.batch_size,
-        seed=seed,
-        epoch=number,
-        augmentation=experiment.augmentation,
-        shuffle=True,
-    )
-    for step, batch in enumerate(batches):
-        losses = recipe.step(_layout(batch, experiment), stage, state.epoch)
-        for name, value in losses.items():
-            totals[name] = totals.get(name, torch.zeros((), device=value.device)) + value * len(batch.labels)
-        if step % FINITE_CHECK_STEPS == FINITE_CHECK_STEPS - 1:
-            _check_finite(totals, number)
-            progress.step(number, step * experiment.training.batch_size, len(training.labels), began)
-    _check_finite(totals, number)
-    means = {name: float(value) / len(training.labels) for name, value in totals.items()}
-    seconds = time.perf_counter() - began
-    metrics = validate(recipe, validation)
-    row: dict[str, float | int | str] = {
-        "epoch": number,
-        "stage": stage.name,
-        **means,
-        **recipe.values(stage, state.epoch),
-    }
-    row |= {**metrics, "images_per_s": round(len(training.labels) / seconds, 2)}
-    row["seconds"] = round(time.perf_counter() - began, 4)
-    progress.epoch(row, state.seconds)
-    return row
-
-
-def validate(recipe: Recipe, slices: ResidentSlices) -> dict[str, float]:
-    """Mean Dice of masks at .5 (Eq. 16, at the network's size) and accuracy (Eq. 20).
-
-    Returns:
-        val_dice, val_acc (each only for a network with that task) and score, their mean; all 0 to 1.
-    """
-    recipe.network.eval()
-    dice, correct = [], []
-    experiment = recipe.experiment
-    for batch in iterate(
-        slices, batch_size=experiment.training.batch_size, seed=0, epoch=0, augmentation=None, shuffle=False
-    ):
-        output = recipe.predict(_layout(batch, experiment).images)
-        if output.mask_logits is not None:
-            dice.append(_hard_dice(output.mask_logits >= 0, batch.masks > 0.5))
-        if output.class_logits is not None:
-            correct.append(output.class_logits.argmax(1) == batch.labels)
-    metrics = {"val_dice": float(torch.cat(dice).mean())} if dice else {}
-    metrics |= {"val_acc": float(torch.cat(correct).float().mean())} if correct else {}
-    return {**metrics, "score": sum(metrics.values()) / len(metrics)}
-
-
-def _hard_dice(predicted: Tensor, truth: Tensor) -> Tensor:
-    """Dice per image of boolean masks (B, 1, S, S) -> (B,); two empty masks agree perfectly."""
-    intersection = (predicted & truth).sum((1, 2, 3))
-    total = predicted.sum((1, 2, 3)) + truth.sum((1, 2, 3))
-    return torch.where(total == 0, 1.0, 2 * intersection / total.clamp(min=1))
-
-
-def _layout(batch: Any, experiment: Experiment) -> Any:
-    if not experiment.training.channels_last:
-        return batch
-    return batch._replace(images=batch.images.contiguous(memory_format=torch.channels_last))
+def _described(machine: Machine) -> str:
+    return f"{machine.device_name} ({machine.device}, {machine.precision}, threads: {machine.threads})"
 
 
 def _check_finite(totals: dict[str, Tensor], epoch: int) -> None:
@@ -241,34 +306,3 @@ def _check_finite(totals: dict[str, Tensor], epoch: int) -> None:
                 f"epoch {epoch + 1}: {name} is {float(value)}; the last good checkpoint is kept. "
                 "Lower training.learning_rate, or set training.precision: float32"
             )
-
-
-def _save(recipe: Recipe, state: State, folder: CheckpointFolder, compute: Compute) -> None:
-    optimizers = {name: optimizer.state_dict() for name, optimizer in recipe.optimizers.items()}
-    network: nn.Module = recipe.network
-    folder.save(
-        {"network": network.state_dict(), "optimizers": optimizers, "state": vars(state), "threads": compute.threads}
-    )
-
-
-def _resume(recipe: Recipe, folder: CheckpointFolder, compute: Compute, log: Callable[[str], None]) -> State:
-    saved, complaints = folder.load()
-    for complaint in complaints:
-        log(f"warning: {complaint}")
-    stages = recipe.stages()
-    if saved is None:
-        recipe.begin(stages[0])
-        return State()
-    state = State(**saved["state"])
-    # In this order: a stage may begin by handing weights on, and the checkpoint is from after that.
-    recipe.begin(stages[state.stage])
-    recipe.network.load_state_dict(saved["network"])
-    for name, optimizer in recipe.optimizers.items():
-        optimizer.load_state_dict(saved["optimizers"][name])
-    log(f"continuing after epoch {len(state.history)} of {sum(s.epochs for s in stages)}")
-    if saved["threads"] != compute.threads:
-        log(
-            f"warning: started with {saved['threads']} threads, continuing with {compute.threads}: "
-            "the last bits of the weights will differ from an uninterrupted run"
-        )
-    return state

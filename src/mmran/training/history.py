@@ -1,81 +1,113 @@
-"""What a training says while it runs: history.csv, and a line that a person can read."""
+"""history.csv: one row per epoch of a training."""
 
 import csv
-import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmran.config.experiment import Experiment
+from mmran.errors import UserError
 from mmran.files import atomic_path
-from mmran.training.recipe import Stage
 
-Row = dict[str, float | int | str]
-
-
-def write_history(path: Path, rows: Sequence[Row]) -> None:
-    """Write one line per epoch; a loss that only some stages have is empty in the others."""
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+_LOSS = "loss"
+_NUMBERS = ("val_dice", "val_acc", "score", "images_per_s", "seconds")
 
 
-def read_history(path: Path) -> list[dict[str, str]]:
-    """The lines of a history.csv, as texts; none where there is no file."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+@dataclass(frozen=True)
+class HistoryRow:
+    """One epoch.
 
+    Attributes:
+        epoch: epoch of the whole training, from 0.
+        stage: name of the stage.
+        losses: mean of each loss over the training slices; the names end in `loss`, the total is `loss`.
+        values: what else the recipe reports, such as the task weight `alpha`.
+        val_dice: mean Dice of the validation slices, 0 to 1; None where no mask is trained yet.
+        val_acc: validation accuracy, 0 to 1; None where no class is trained yet.
+        score: mean of the two, or the one there is; it selects the epoch.
+        images_per_s: training images per second, validation excluded.
+        seconds: duration of training and validation.
+        device, precision, threads: see `mmran.training.record.Machine`.
+    """
 
-class Progress:
-    """Lines of progress: one an epoch, and within a long epoch one every few seconds on a terminal."""
+    epoch: int
+    stage: str
+    score: float
+    losses: dict[str, float] = field(default_factory=dict)
+    values: dict[str, float] = field(default_factory=dict)
+    val_dice: float | None = None
+    val_acc: float | None = None
+    images_per_s: float = 0.0
+    seconds: float = 0.0
+    device: str = ""
+    precision: str = ""
+    threads: int = 0
 
-    INTERVAL_SECONDS = 2.0
+    def columns(self) -> dict[str, float | int | str]:
+        """Column -> value in the order of the file; metrics that do not exist are left out."""
+        numbers = {name: getattr(self, name) for name in _NUMBERS}
+        return {
+            "epoch": self.epoch,
+            "stage": self.stage,
+            **self.losses,
+            **self.values,
+            **{name: value for name, value in numbers.items() if value is not None},
+            "device": self.device,
+            "precision": self.precision,
+            "threads": self.threads,
+        }
 
-    def __init__(self, experiment: Experiment, stages: Sequence[Stage], log: Callable[[str], None]) -> None:
-        self.experiment = experiment
-        self.epochs = sum(stage.epochs for stage in stages)
-        self.log = log
-        self._last = 0.0
+    @classmethod
+    def from_columns(cls, columns: dict[str, str]) -> "HistoryRow":
+        """Parse the text of one row; an empty cell is a value that the epoch does not have.
 
-    def step(self, epoch: int, done: int, images: int, began: float) -> None:
-        """Say how far an epoch is, on a terminal only: a log file keeps whole epochs."""
-        now = time.perf_counter()
-        if not sys.stderr.isatty() or now - self._last < self.INTERVAL_SECONDS:
-            return
-        self._last = now
-        speed = done / (now - began)
-        text = f"epoch {epoch + 1}/{self.epochs}  {done}/{images} images  {speed:.1f} images/s"
-        print(f"\r{text}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    def epoch(self, row: Row, seconds_before: float) -> None:
-        """Say what an epoch gave and how long the rest will take.
-
-        Args:
-            row: of the history.
-            seconds_before: time spent training before this epoch.
+        Raises:
+            ValueError, KeyError: a column is missing or is not a number.
         """
-        done = int(row["epoch"]) + 1
-        left = (seconds_before + float(row["seconds"])) / done * (self.epochs - done)
-        losses = [(name, value) for name, value in row.items() if name.endswith("loss")]
-        parts = [f"{name.removesuffix('_loss')} {value:.4f}" for name, value in losses]
-        parts += [f"alpha {row['alpha']:.2f}"] if "alpha" in row else []
-        parts += [f"val {name} {100 * float(row[key]):.2f}" for name, key in _METRICS if key in row]
-        ending = "\x1b[K" if sys.stderr.isatty() else ""
-        start = "\r" if ending else ""
-        self.log(
-            f"{start}{self.experiment.name}  epoch {done}/{self.epochs}  {row['stage']}  {'  '.join(parts)}  "
-            f"{row['images_per_s']} images/s  {_clock(left)} left{ending}"
+        given = {name: text for name, text in columns.items() if text}
+        texts = {name: given.pop(name) for name in ("epoch", "stage", "device", "precision", "threads")}
+        metrics = {name: float(given.pop(name)) for name in _NUMBERS if name in given}
+        return cls(
+            epoch=int(texts["epoch"]),
+            stage=texts["stage"],
+            losses={name: float(text) for name, text in given.items() if name.endswith(_LOSS)},
+            values={name: float(text) for name, text in given.items() if not name.endswith(_LOSS)},
+            score=metrics.pop("score"),
+            device=texts["device"],
+            precision=texts["precision"],
+            threads=int(texts["threads"]),
+            **metrics,
         )
 
 
-_METRICS = (("Dice", "val_dice"), ("Acc", "val_acc"))
+def write_history(path: Path, rows: Sequence[HistoryRow]) -> None:
+    """Write one line per epoch; a value that only some epochs have is empty in the others."""
+    lines = [row.columns() for row in rows]
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, _ordered(lines))
+        writer.writeheader()
+        writer.writerows(lines)
 
 
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+def read_history(path: Path) -> list[HistoryRow]:
+    """Read a history.csv; returns no rows where there is no file.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    if not path.is_file():
+        return []
+    try:
+        with path.open(newline="", encoding="utf-8", errors="strict") as file:
+            return [HistoryRow.from_columns(columns) for columns in csv.DictReader(file, restval="")]
+    except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
+        raise UserError(
+            f"{path}: not the history of a training ({error}); delete it and run `mmran train` again"
+        ) from error
+
+
+def _ordered(lines: Sequence[dict[str, float | int | str]]) -> list[str]:
+    """All column names: losses and values of any epoch between the stage and the metrics."""
+    names = list(dict.fromkeys(name for line in lines for name in line))
+    first, metrics, last = ["epoch", "stage"], [name for name in _NUMBERS if name in names], ["device", "precision"]
+    fixed = {*first, *metrics, *last, "threads"}
+    return [*first, *(name for name in names if name not in fixed), *metrics, *last, "threads"]

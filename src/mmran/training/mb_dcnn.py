@@ -1,4 +1,4 @@
-"""How MB-DCNN is trained: its three networks one after the other, each a third of the epochs."""
+"""How MB-DCNN is trained: its three networks one after another, each for a third of the epochs."""
 
 from typing import cast
 
@@ -11,6 +11,7 @@ from mmran.networks import mb_dcnn
 from mmran.networks.output import NetworkOutput
 from mmran.training.losses import dice_loss
 from mmran.training.multitask import Multitask
+from mmran.training.optimizers import adam
 from mmran.training.recipe import Stage
 
 STAGES = COARSE, CLASSIFICATION, ENHANCED = "coarse segmentation", "classification", "enhanced segmentation"
@@ -18,38 +19,38 @@ STAGES = COARSE, CLASSIFICATION, ENHANCED = "coarse segmentation", "classificati
 DICE_SMOOTHING = 1e-5
 
 RANK_WEIGHT = 0.05
-"""Of the rank loss beside the Dice loss."""
+"""Weight of the rank loss beside the Dice loss."""
 
 HARDEST = 30
 """Pixels of each class in an image that the rank loss compares."""
 
 MARGIN = 0.3
-"""By which a tumor pixel's probability should exceed a background pixel's."""
+"""Margin by which a tumor pixel's probability should exceed a background pixel's."""
 
 DECAY_POWER = 0.9
 
 ENHANCED_SHARE = 0.5
-"""Of the learning rate, in the last stage: it starts from trained weights."""
+"""Fraction of the learning rate in the last stage, which starts from trained weights."""
 
 
 class MBDCNN(Multitask):
     """Coarse segmentation, then classification, then enhanced segmentation, which starts from the coarse one.
 
-    Only the network of the stage learns; those before it are in evaluation mode, batch statistics included.
-    Each has an optimizer of its own, and the learning rate falls as (1 - epoch / epochs of the stage)^.9.
+    Only the network of the stage learns; those before it are in evaluation mode, batch statistics included. Each has
+    its own optimizer, and the learning rate falls as (1 - epoch / epochs of the stage)^.9.
 
-    The coarse masks that the second stage takes for every slice are computed when the slice comes, and so are the
-    activation maps of the third: the networks that make them no longer change, so each slice has, as augmented,
-    the mask and map that it would have had from computing them all beforehand.
+    The second stage computes the coarse mask of each slice as the slice arrives, and the third its activation map:
+    the networks that produce them no longer change, so each slice gets, as augmented, the mask and map that
+    precomputing them would have given it.
 
-    Source: Xie et al. 2020. Theirs are `training.learning_rate` 1e-4 and, for plain cross-entropy as the class
-    loss, `loss.focal_alpha` 1 and `loss.focal_gamma` 0. The schedule of task weights has no part in it.
+    Source: Xie et al. 2020, with `training.learning_rate` 1e-4 and plain cross-entropy as the class loss
+    (`loss.focal_alpha` 1, `loss.focal_gamma` 0). The schedule of task weights has no effect.
     Deviates: the authors lower the learning rate at every step instead of every epoch. They start from pretrained
-    weights, and make the masks before the augmentation.
+    weights, and compute the masks before augmentation.
     """
 
     def stages(self) -> tuple[Stage, ...]:
-        """A third of the epochs each; where 3 does not divide them, the earlier stages are the longer ones.
+        """A third of the epochs each; if 3 does not divide them, the earlier stages are longer.
 
         Raises:
             UserError: fewer epochs than stages.
@@ -57,18 +58,16 @@ class MBDCNN(Multitask):
         epochs, n = self.experiment.training.epochs, len(STAGES)
         if epochs < n:
             raise UserError(
-                f"training.epochs: {epochs} is too few for mb-dcnn, which trains three networks one after the other; "
-                "give it 3 or more"
+                f"training.epochs: {epochs} is too few for mb-dcnn, which trains three networks one after another; "
+                "use 3 or more"
             )
         return tuple(Stage(name, (epochs + n - 1 - i) // n) for i, name in enumerate(STAGES))
 
     def begin(self, stage: Stage) -> None:
-        """Make Adam over the network of the stage; the last stage starts from the coarse weights."""
+        """Create Adam over the network of the stage; the last stage starts from the coarse weights."""
         if stage.name == ENHANCED:
             self._network.hand_on_weights()
-        parameters = list(self._learner(stage).parameters())
-        fused, rate = parameters[0].device.type == "cuda", self.learning_rate(stage, 0)
-        self.optimizers = {"adam": torch.optim.Adam(parameters, lr=rate, fused=fused)}
+        self.optimizers = {"adam": adam(self._learner(stage).parameters(), self.learning_rate(stage, 0))}
 
     def learning_rate(self, stage: Stage, epoch: int) -> float:
         """The learning rate in an epoch of a stage."""
@@ -81,8 +80,8 @@ class MBDCNN(Multitask):
         return {"learning_rate": self.learning_rate(stage, epoch)}
 
     def step(self, batch: Batch, stage: Stage, epoch: int) -> dict[str, Tensor]:
-        """One step of Adam on one batch, computed in `accumulate` parts."""
-        # The loop puts the whole network into training mode before each epoch, so this works once an epoch.
+        """One step of Adam."""
+        # The loop puts the whole network into training mode before each epoch, so this runs once per epoch.
         if self.network.training:
             self.network.eval()
             self._learner(stage).train()
@@ -91,7 +90,7 @@ class MBDCNN(Multitask):
         return super().step(batch, stage, epoch)
 
     def forward(self, images: Tensor, stage: Stage) -> NetworkOutput:
-        """What the network of the stage says; those before it run without gradients."""
+        """Output of the stage's network; those before it run without gradients."""
         network = self._network
         if stage.name == COARSE:
             return NetworkOutput(mask_logits=network.coarse_mask_logits(images))
@@ -103,6 +102,17 @@ class MBDCNN(Multitask):
         with torch.no_grad():
             activation_map = network.classifier.activation_map(*network.classify(images, coarse_mask))
         return NetworkOutput(mask_logits=network.enhanced_mask_logits(images, activation_map))
+
+    def predict_stage(self, images: Tensor, stage: Stage) -> NetworkOutput:
+        """Output of the stage's network; in the last stage, that of the whole sequence."""
+        if stage.name == ENHANCED:
+            return self.predict(images)
+        with torch.inference_mode(), self.autocast():
+            return self.forward(self.layout(images), stage)
+
+    def compiled(self) -> tuple[nn.Module, ...]:
+        """The three networks, which the stages call one by one."""
+        return self._network.coarse, self._network.classifier, self._network.enhanced
 
     def _losses(self, output: NetworkOutput, masks: Tensor, labels: Tensor, alpha: float) -> dict[str, Tensor]:
         if output.mask_logits is None:
@@ -139,17 +149,17 @@ def segmentation_losses(mask_logits: Tensor, masks: Tensor) -> dict[str, Tensor]
 def rank_loss(mask_logits: Tensor, masks: Tensor, *, hardest: int = HARDEST, margin: float = MARGIN) -> Tensor:
     """How far the worst tumor pixels are from ranking above the worst background pixels: a float32 scalar.
 
-    max(0, q - p + margin), averaged over all pairs of the tumor pixels of lowest probability p and the
-    background pixels of highest probability q in an image, then over the batch. Where an image has fewer
-    pixels of a class than are to be compared, perfect ones stand in for those that lack.
+    max(0, q - p + margin), averaged over all pairs of the tumor pixels of lowest probability p and the background
+    pixels of highest probability q in an image, then over the batch. An image with fewer pixels of a class than are
+    compared is filled up with perfect ones.
 
     Source: Xie et al. 2020.
 
     Args:
         mask_logits: (B, 1, H, W), any floating dtype.
         masks: (B, 1, H, W), 0 or 1.
-        hardest: pixels of each class that are compared.
-        margin: wanted between the two.
+        hardest: number of pixels of each class to compare.
+        margin: wanted distance of the two probabilities.
     """
     probabilities = torch.sigmoid(mask_logits.float()).flatten(1)  # (B, pixels)
     tumor = masks.flatten(1) > 0.5

@@ -1,13 +1,13 @@
 """What a family of networks brings to the training loop: its stages, its optimizers and its step."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmran.config.experiment import Experiment
 from mmran.data.batches import Batch
@@ -16,35 +16,54 @@ from mmran.networks.output import Network, NetworkOutput
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of epochs with the same modules in training; most recipes have one."""
+    """A range of epochs that trains the same modules; most recipes have one."""
 
     name: str
     epochs: int
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """The part of a batch that is computed at a time.
+
+    Attributes:
+        batch: its slices.
+        share: its fraction of the batch, 0 to 1; weighs its losses.
+    """
+
+    batch: Batch
+    share: float
 
 
 class Recipe(ABC):
     """How one family of networks is trained.
 
     The engine owns the loop, the data, the device, checkpoints and logging; a recipe owns what happens to one batch.
-    Everything that must survive an interruption is in `network`, in `optimizers`, or follows from the epoch.
+    Everything that must survive an interruption is in `network`, `optimizers` and `scaler`, or follows from the epoch.
 
     Attributes:
-        network: the module that is trained; every weight that is kept is in its state.
+        network: the module that is trained; its state holds every weight that is kept.
         experiment: the resolved experiment.
-        autocast: context of the forward passes; losses are computed outside of it, in float32.
-        optimizers: name -> optimizer of the stage in progress; the engine saves and restores their states.
+        autocast: context of the forward passes; losses are computed outside it, in float32.
+        scaler: scales losses when the forward passes are float16; disabled otherwise.
+        optimizers: name -> optimizer of the current stage; the engine saves and restores their states.
     """
 
     def __init__(
-        self, network: Network, experiment: Experiment, autocast: Callable[[], AbstractContextManager[Any]]
+        self,
+        network: Network,
+        experiment: Experiment,
+        autocast: Callable[[], AbstractContextManager[Any]],
+        scaler: torch.amp.GradScaler | None = None,
     ) -> None:
         self.network = network
         self.experiment = experiment
         self.autocast = autocast
+        self.scaler = scaler or torch.amp.GradScaler("cpu", enabled=False)
         self.optimizers: dict[str, torch.optim.Optimizer] = {}
 
     def stages(self) -> tuple[Stage, ...]:
-        """The stages in their order; their epochs add up to those of the experiment."""
+        """The stages in order; their epochs add up to those of the experiment."""
         return (Stage("joint", self.experiment.training.epochs),)
 
     @abstractmethod
@@ -57,18 +76,73 @@ class Recipe(ABC):
 
         Args:
             batch: images (B, 1, S, S), masks (B, 1, S, S), labels (B,), on the device.
-            stage: the stage in progress.
+            stage: the current stage.
             epoch: epoch within the stage, from 0.
 
         Returns:
-            Loss name -> detached scalar on the device; the first one is the total. Nothing waits for the device.
+            Loss name -> detached scalar on the device; the first one is the total. No step may sync the device.
         """
 
     def values(self, stage: Stage, epoch: int) -> dict[str, float]:
         """What the history records of an epoch beside its losses, such as the task weights."""
         return {}
 
+    def compiled(self) -> tuple[nn.Module, ...]:
+        """The modules that the steps call, which `training.compile` compiles."""
+        return (self.network,)
+
     def predict(self, images: Tensor) -> NetworkOutput:
-        """What the network says of images (B, 1, S, S), for validation and prediction; no gradients."""
+        """Output of the whole network for images (B, 1, S, S), without gradients."""
         with torch.inference_mode(), self.autocast():
-            return self.network(images)
+            return self.network(self.layout(images))
+
+    def predict_stage(self, images: Tensor, stage: Stage) -> NetworkOutput:
+        """Output of the tasks that are trained by the end of a stage, for validation: by default the whole network's.
+
+        Args:
+            images: (B, 1, S, S).
+            stage: the current stage.
+        """
+        return self.predict(images)
+
+    def layout(self, images: Tensor) -> Tensor:
+        """Images in the memory layout of the network; the same in training, validation and prediction."""
+        channels_last = self.experiment.training.channels_last
+        return images.contiguous(memory_format=torch.channels_last) if channels_last else images
+
+    def micro_batches(self, batch: Batch) -> list[MicroBatch]:
+        """Divide a batch into the micro-batches whose gradients `training.accumulate` adds up."""
+        n, training = len(batch.labels), self.experiment.training
+        count = micro_batch_count(n, training.batch_size, training.accumulate)
+        split = zip(*(tensor.tensor_split(count) for tensor in batch), strict=True)
+        return [MicroBatch(Batch(*tensors), len(tensors[-1]) / n) for tensors in split]
+
+    def backward(self, loss: Tensor, inputs: Sequence[Tensor] | None = None) -> None:
+        """Add the gradients of a loss.
+
+        Args:
+            loss: scalar.
+            inputs: the only tensors that receive gradients; None for all.
+        """
+        self.scaler.scale(loss).backward(inputs=inputs)
+
+    def update(self, *optimizers: torch.optim.Optimizer) -> None:
+        """Step optimizers by the gradients that `backward` added up."""
+        for optimizer in optimizers:
+            self.scaler.step(optimizer)
+        self.scaler.update()
+
+
+def micro_batch_count(n: int, batch_size: int, accumulate: int) -> int:
+    """The number of micro-batches of a batch.
+
+    None is larger than those of a full batch by more than one slice. None holds a single slice, of which batch norm
+    has no variance where a map is one pixel, unless those of a full batch do.
+
+    Args:
+        n: slices of the batch.
+        batch_size: slices of a full batch.
+        accumulate: micro-batches of a full batch.
+    """
+    full = -(-batch_size // accumulate)
+    return n if full == 1 else min(-(-n // full), max(1, n // 2))

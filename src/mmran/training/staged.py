@@ -2,44 +2,58 @@
 
 from typing import cast
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from mmran.networks.output import NetworkOutput
 from mmran.networks.y_net import YNet
 from mmran.training.multitask import Multitask
 from mmran.training.recipe import Stage
 
-ALONE = "segmentation"
+SEGMENTATION = "segmentation"
 JOINT = "joint"
 
 
 class Staged(Multitask):
-    """Half of the epochs the Dice loss of the segmentation part, the others the compound loss of the network.
+    """The Dice loss of the segmentation part for half the epochs, then the compound loss of the whole network.
 
-    The schedule of task weights runs over the second stage, which starts Adam anew. While it waits for its stage,
-    the rest of the network neither moves nor collects running statistics.
+    The schedule of task weights runs over the second stage, which starts with a new Adam. Until then the rest of the
+    network neither moves nor collects running statistics.
 
-    Source: Mehta et al. 2018. How many epochs each stage has is not stated: half each, the odd one to the second.
+    Source: Mehta et al. 2018. The number of epochs of each stage is not stated: half each, an odd one to the second.
     """
 
     def stages(self) -> tuple[Stage, ...]:
         """The two stages."""
         epochs = self.experiment.training.epochs
-        return Stage(ALONE, epochs // 2), Stage(JOINT, epochs - epochs // 2)
+        return Stage(SEGMENTATION, epochs // 2), Stage(JOINT, epochs - epochs // 2)
 
     def begin(self, stage: Stage) -> None:
-        """Make Adam over what the stage trains."""
+        """Create Adam over what the stage trains."""
         self.network.requires_grad_(stage.name == JOINT)
-        cast(YNet, self.network).segmentation.requires_grad_(True)
+        self._network.segmentation.requires_grad_(True)
         super().begin(stage)
 
     def values(self, stage: Stage, epoch: int) -> dict[str, float]:
-        """The weight of the classification loss, once there is one."""
+        """The weight of the classification loss in the second stage."""
         return super().values(stage, epoch) if stage.name == JOINT else {}
 
+    def compiled(self) -> tuple[nn.Module, ...]:
+        """Segmentation part and diagnosis branch: the first stage calls the former alone."""
+        return self._network.segmentation, self._network.diagnosis
+
     def forward(self, images: Tensor, stage: Stage) -> NetworkOutput:
-        """The masks alone, then masks and classes."""
+        """Masks in the first stage, masks and classes in the second."""
         if stage.name == JOINT:
             return super().forward(images, stage)
-        mask_logits, _ = cast(YNet, self.network).segmentation(images)
+        mask_logits, _ = self._network.segmentation(images)
         return NetworkOutput(mask_logits=mask_logits)
+
+    def predict_stage(self, images: Tensor, stage: Stage) -> NetworkOutput:
+        """Masks in the first stage, where no class is trained yet."""
+        with torch.inference_mode(), self.autocast():
+            return self.forward(self.layout(images), stage)
+
+    @property
+    def _network(self) -> YNet:
+        return cast(YNet, self.network)

@@ -7,14 +7,14 @@ where it was; nothing here is needed for that but to start it.
 import shutil
 import tempfile
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from mmran.errors import UserError
-from mmran.training.history import read_history
-from mmran.training.trial import Trial, run_trial
+from mmran.training.history import HistoryRow, read_history
+from mmran.training.trial import Trial
 from mmran.tune.cluster import TrialResources, connected
 
 # A worker that dies, of a lost node or too little memory, is worth another try; a wrong value is not.
@@ -122,11 +122,13 @@ def _tune(trials: Sequence[Trial], resources: TrialResources, halving: Halving |
 
 def _train_one(config: dict[str, Any], trials: Sequence[Trial], resources: TrialResources, replay: bool) -> None:
     """One trial in a Ray worker: every line of its log goes to the driver and to train.log in its folder."""
+    from mmran.training.run import run_trial
+
     trial = trials[config["index"]]
     with (_made(trial.folder) / "train.log").open("a", encoding="utf-8") as file:
         reports = _Reports(file)
         if replay:
-            for row in read_history(trial.folder / "history.csv"):
+            for row in read_history(trial.history_path):
                 reports.epoch(row)
         reports.line(f"{trial.experiment.name} {trial.name}: {_place()}")
         try:
@@ -166,10 +168,10 @@ class _Reports:
         print(text, file=self.log, flush=True)
         self.lines.append(text)
 
-    def epoch(self, row: Mapping[str, Any]) -> None:
-        if int(row["epoch"]) < self.epochs:
+    def epoch(self, row: HistoryRow) -> None:
+        if row.epoch < self.epochs:
             return
-        self.epochs, self.best_score = int(row["epoch"]) + 1, max(self.best_score, float(row["score"]))
+        self.epochs, self.best_score = row.epoch + 1, max(self.best_score, row.score)
         self._report()
 
     def failure(self, reason: str) -> None:

@@ -16,9 +16,10 @@ from scipy.stats import qmc
 from mmran.config.experiment import Experiment, ScheduleSpec
 from mmran.config.search import SearchSpec
 from mmran.errors import UserError
-from mmran.files import atomic_path, read_json, write_json
+from mmran.files import atomic_path, write_json
 from mmran.training.checkpoint import CheckpointFolder
 from mmran.training.history import read_history
+from mmran.training.record import RunRecord
 from mmran.training.trial import Trial, plan_trials
 
 DIMENSIONS = ("alpha", "learning_rate", "batch_size")
@@ -97,7 +98,7 @@ def deliver_search(
     if not complete:
         raise UserError(f"search of {search.experiment.name}: no trial came to its end; see {trials[0].folder.parent}")
     best = max((row for row in rows if row["status"] != FAILED), key=lambda row: row["score"])
-    record = read_json(complete[0].folder / "run.json")
+    record = RunRecord.read(complete[0].record_path)
     with atomic_path(output / "trials.csv") as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False)
     values = {
@@ -113,7 +114,7 @@ def deliver_search(
         "best": best,
         "failures": list(failures.values()),
         "trials_per_gpu": trials_per_gpu,
-        **{key: record[key] for key in ("device", "device_name", "precision", "threads")},
+        **{key: getattr(record, key) for key in ("device", "device_name", "precision", "threads")},
     }
     write_json(output / "search.json", values)
     for trial in trials:
@@ -122,9 +123,9 @@ def deliver_search(
 
 
 def _outcome(trial: Trial, failed: bool) -> dict[str, Any]:
-    experiment, history = trial.experiment, read_history(trial.folder / "history.csv")
+    experiment, history = trial.experiment, read_history(trial.history_path)
     status = FAILED if failed else COMPLETE if trial.finished() else STOPPED
-    best = max(history, key=lambda row: float(row["score"]), default={})
+    best = max(history, key=lambda row: row.score, default=None)
     return {
         "trial": experiment.name,
         "status": status,
@@ -132,8 +133,8 @@ def _outcome(trial: Trial, failed: bool) -> dict[str, Any]:
         "learning_rate": experiment.training.learning_rate,
         "batch_size": experiment.training.batch_size,
         "epochs": len(history),
-        "best_epoch": int(best["epoch"]) + 1 if best else None,
-        **{key: float(best[key]) if best else None for key in ("val_dice", "val_acc", "score")},
-        "seconds": round(sum(float(row["seconds"]) for row in history), 2),
+        "best_epoch": best.epoch + 1 if best else None,
+        **{key: getattr(best, key) if best else None for key in ("val_dice", "val_acc", "score")},
+        "seconds": round(sum(row.seconds for row in history), 2),
         "digest": trial.digest,
     }

@@ -132,7 +132,7 @@ def test_coarse_generator_does_not_answer_for_the_masks_of_the_fine_one():
 def test_parts_of_a_batch_give_the_step_of_the_whole():
     states = []
     for accumulate in (1, 2):
-        recipe = begun(accumulate=accumulate)
+        recipe = begun(batch_size=2, accumulate=accumulate)
         recipe.network.eval()  # a batch's own statistics would differ from those of its parts
         # Without Adam, which makes whole steps of rounding errors.
         recipe.optimizers = {

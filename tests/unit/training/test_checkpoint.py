@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +20,13 @@ def folder(path: Path) -> CheckpointFolder:
     return CheckpointFolder(path, "digest-of-the-trial")
 
 
+def load(path: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """The newest usable checkpoint, and the warnings on the way to it."""
+    warnings: list[str] = []
+    values = next((values for _, values in folder(path).load(warnings.append)), None)
+    return values, warnings
+
+
 def flip_one_bit(path: Path, position: int) -> None:
     data = bytearray(path.read_bytes())
     data[position] ^= 1
@@ -28,7 +36,7 @@ def flip_one_bit(path: Path, position: int) -> None:
 def test_what_was_saved_is_loaded_to_the_bit(tmp_path: Path) -> None:
     weights = torch.randn(3, 5)
     folder(tmp_path).save({"weights": weights, "epoch": 3, "history": [{"loss": 0.5, "stage": "joint"}]})
-    state, complaints = folder(tmp_path).load()
+    state, complaints = load(tmp_path)
     assert complaints == []
     assert state is not None
     assert torch.equal(state["weights"], weights)
@@ -36,7 +44,7 @@ def test_what_was_saved_is_loaded_to_the_bit(tmp_path: Path) -> None:
 
 
 def test_no_checkpoint_is_no_state(tmp_path: Path) -> None:
-    assert folder(tmp_path).load() == (None, [])
+    assert load(tmp_path) == (None, [])
 
 
 @pytest.mark.parametrize("position", [3, 40, 200, -1])
@@ -44,7 +52,7 @@ def test_one_flipped_bit_is_noticed_and_the_checkpoint_before_is_used(tmp_path: 
     for epoch in (1, 2):
         folder(tmp_path).save({"epoch": epoch})
     flip_one_bit(tmp_path / "latest.ckpt", position)
-    state, complaints = folder(tmp_path).load()
+    state, complaints = load(tmp_path)
     assert state is not None
     assert state["epoch"] == 1
     assert len(complaints) == 1
@@ -57,7 +65,7 @@ def test_a_truncated_checkpoint_is_noticed(tmp_path: Path, length: int) -> None:
         folder(tmp_path).save({"epoch": epoch})
     path = tmp_path / "latest.ckpt"
     path.write_bytes(path.read_bytes()[:length])
-    state, complaints = folder(tmp_path).load()
+    state, complaints = load(tmp_path)
     assert state is not None
     assert state["epoch"] == 1
     assert len(complaints) == 1
@@ -65,7 +73,7 @@ def test_a_truncated_checkpoint_is_noticed(tmp_path: Path, length: int) -> None:
 
 def test_the_checkpoint_of_another_trial_is_passed_over(tmp_path: Path) -> None:
     CheckpointFolder(tmp_path, "another").save({"epoch": 7})
-    state, complaints = folder(tmp_path).load()
+    state, complaints = load(tmp_path)
     assert state is None
     assert "another experiment" in complaints[0]
 
@@ -112,7 +120,7 @@ while True:
 def test_killed_at_any_instant_of_a_save_a_whole_checkpoint_is_left(tmp_path: Path, delay: float) -> None:
     killed = subprocess.run([sys.executable, "-c", KILLED_IN_A_SAVE, str(tmp_path), str(delay)], check=False)
     assert killed.returncode == -signal.SIGKILL
-    state, complaints = folder(tmp_path).load()
+    state, complaints = load(tmp_path)
     assert state is not None
     assert complaints == []
     assert torch.equal(state["weights"], torch.full((200_000,), float(state["epoch"])))

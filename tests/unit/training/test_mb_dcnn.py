@@ -15,6 +15,7 @@ from mmran.networks import build
 from mmran.training.checkpoint import CheckpointFolder
 from mmran.training.device import Compute
 from mmran.training.engine import make_recipe, train
+from mmran.training.history import HistoryRow
 from mmran.training.mb_dcnn import CLASSIFICATION, COARSE, ENHANCED, MBDCNN, rank_loss, segmentation_losses
 
 PARTS = {COARSE: "coarse.", CLASSIFICATION: "classifier.", ENHANCED: "enhanced."}
@@ -30,7 +31,14 @@ def experiment(width: float = 1 / 64, backbone: str = "xception", **training: An
             "augmentation": {},
             "loss": {},
             "schedule": {"name": "dynamic"},
-            "training": {"epochs": 3, "learning_rate": 0.001, "selection": "last", "batch_size": 2} | training,
+            "training": {
+                "epochs": 3,
+                "learning_rate": 0.001,
+                "selection": "last",
+                "batch_size": 2,
+                "checkpoint_minutes": 0,
+            }
+            | training,
             "seeds": [1029],
         }
     )
@@ -214,11 +222,11 @@ def slices(n: int) -> ResidentSlices:
     return ResidentSlices(images[:, 0], masks[:, 0].byte(), labels, torch.arange(n), torch.zeros(n), torch.ones(n))
 
 
-def trained(folder: Path, stop_after: int | None = None) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+def trained(folder: Path, stop_after: int | None = None) -> tuple[dict[str, Tensor], list[HistoryRow]]:
     """Final weights and history of a training, ended early after an epoch if asked."""
 
-    def stop(row: dict[str, Any]) -> None:
-        if row["epoch"] == stop_after:
+    def stop(row: HistoryRow) -> None:
+        if row.epoch == stop_after:
             raise Stopped
 
     folder.mkdir(exist_ok=True)
@@ -248,12 +256,12 @@ def test_interrupted_in_any_stage_it_ends_in_the_same_bits(tmp_path, uninterrupt
         with pytest.raises(Stopped):
             trained(tmp_path, stop_after=epoch)
     weights, history = trained(tmp_path)
-    assert [row["stage"] for row in history] == [COARSE, COARSE, CLASSIFICATION, CLASSIFICATION, ENHANCED, ENHANCED]
-    assert [row["loss"] for row in history] == [row["loss"] for row in uninterrupted[1]]
+    assert [row.stage for row in history] == [COARSE, COARSE, CLASSIFICATION, CLASSIFICATION, ENHANCED, ENHANCED]
+    assert [row.losses for row in history] == [row.losses for row in uninterrupted[1]]
     assert all(torch.equal(value, uninterrupted[0][key]) for key, value in weights.items())
 
 
 def test_history_names_the_losses_of_each_stage(uninterrupted):
-    losses = [{key for key in row if key.endswith("loss")} for row in uninterrupted[1][::2]]
+    losses = [set(row.losses) for row in uninterrupted[1][::2]]
     segmentation = {"loss", "dice_loss", "rank_loss"}
     assert losses == [segmentation, {"loss", "focal_loss"}, segmentation]

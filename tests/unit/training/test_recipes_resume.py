@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.unit.training.test_training import Stopped, equal, only_trial, run, stop_after
+from tests.unit.training.test_training import Stopped, equal, only_trial, stop_after, train
 
 pytestmark = pytest.mark.slow
 
@@ -22,19 +22,19 @@ def changes(network: str, size: int) -> dict[str, Any]:
     return {
         "network": {"name": network, "width": 0.0625, "attention": None},
         "input": {"size": size},
-        "training": {"epochs": EPOCHS, "learning_rate": 1e-4},
+        "training": {"epochs": EPOCHS, "learning_rate": 1e-4, "checkpoint_minutes": 0},
     }
 
 
 @pytest.mark.parametrize(("network", "size"), RECIPES)
 def test_killed_in_any_stage_it_ends_in_the_same_bits(tiny: Path, tmp_path: Path, network: str, size: int) -> None:
     whole = only_trial(tiny, tmp_path / "whole", **changes(network, size))
-    expected = run(whole)
+    expected = train(whole)
     found = only_trial(tiny, tmp_path / "killed", **changes(network, size))
     for epoch in range(EPOCHS):
         with pytest.raises(Stopped):
-            run(found, on_epoch=stop_after(epoch))
-    assert equal(run(found), expected)
+            train(found, on_epoch=stop_after(epoch))
+    assert equal(train(found), expected)
     history = pd.read_csv(found.folder / "history.csv")
     assert history["epoch"].tolist() == list(range(EPOCHS))
     assert history["stage"].nunique() == {"y-net": 2, "rv-gan": 1, "mb-dcnn": 3}[network]

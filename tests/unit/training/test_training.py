@@ -12,8 +12,11 @@ import torch
 
 from mmran.config.experiment import Experiment
 from mmran.errors import UserError
-from mmran.training import engine, trial
-from mmran.training.trial import Trial, deliver, plan_trials, run_trial
+from mmran.training import checkpoint, engine, run
+from mmran.training.device import Compute
+from mmran.training.history import HistoryRow
+from mmran.training.publish import publish
+from mmran.training.trial import Trial, plan_trials
 
 EXPERIMENT = {
     "name": "tiny",
@@ -22,7 +25,7 @@ EXPERIMENT = {
     "augmentation": {},
     "loss": {},
     "schedule": {"name": "dynamic"},
-    "training": {"epochs": 3, "precision": "float32"},
+    "training": {"epochs": 3, "precision": "float32", "checkpoint_minutes": 0},
     "seeds": [1029],
 }
 
@@ -41,10 +44,10 @@ def only_trial(tiny: Path, work: Path, **changes: Any) -> Trial:
     return found
 
 
-def run(found: Trial, **options: Any) -> dict[str, torch.Tensor]:
+def train(found: Trial, **options: Any) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
-    folder = run_trial(found, gpu=False, threads=1, log=lambda line: None, **options)
+    folder = run.run_trial(found, gpu=False, threads=1, log=lambda line: None, **options)
     # Cloned: what is loaded stands in the file until it is asked for.
     return {name: tensor.clone() for name, tensor in load_file(folder / "weights.safetensors").items()}
 
@@ -53,9 +56,9 @@ class Stopped(Exception):
     """Stands for a process that is killed."""
 
 
-def stop_after(epoch: int) -> Callable[[dict[str, Any]], None]:
-    def stop(row: dict[str, Any]) -> None:
-        if row["epoch"] == epoch:
+def stop_after(epoch: int) -> Callable[[HistoryRow], None]:
+    def stop(row: HistoryRow) -> None:
+        if row.epoch == epoch:
             raise Stopped
 
     return stop
@@ -67,7 +70,7 @@ def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 @pytest.fixture(scope="module")
 def uninterrupted(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
-    return run(only_trial(tiny, tmp_path_factory.mktemp("uninterrupted")))
+    return train(only_trial(tiny, tmp_path_factory.mktemp("uninterrupted")))
 
 
 @pytest.mark.parametrize("epochs", [[0], [1], [2], [0, 1, 2]])
@@ -77,27 +80,9 @@ def test_interrupted_and_started_again_it_ends_in_the_same_bits(
     found = only_trial(tiny, tmp_path)
     for epoch in epochs:
         with pytest.raises(Stopped):
-            run(found, on_epoch=stop_after(epoch))
-    assert equal(run(found), uninterrupted)
+            train(found, on_epoch=stop_after(epoch))
+    assert equal(train(found), uninterrupted)
     assert pd.read_csv(found.folder / "history.csv")["epoch"].tolist() == [0, 1, 2]
-
-
-def test_interrupted_between_best_weights_and_checkpoint_it_ends_in_the_same_bits(
-    tiny: Path, tmp_path: Path, uninterrupted: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = only_trial(tiny, tmp_path)
-    save = engine._save
-
-    def fail_once(*arguments: Any) -> None:
-        monkeypatch.setattr(engine, "_save", save)
-        raise Stopped
-
-    with pytest.raises(Stopped):
-        run(found, on_epoch=stop_after(0))
-    monkeypatch.setattr(engine, "_save", fail_once)
-    with pytest.raises(Stopped):
-        run(found)
-    assert equal(run(found), uninterrupted)
 
 
 def test_a_damaged_checkpoint_costs_one_epoch_and_no_bit(
@@ -105,45 +90,45 @@ def test_a_damaged_checkpoint_costs_one_epoch_and_no_bit(
 ) -> None:
     found = only_trial(tiny, tmp_path)
     with pytest.raises(Stopped):
-        run(found, on_epoch=stop_after(1))
+        train(found, on_epoch=stop_after(1))
     latest = found.folder / "latest.ckpt"
     latest.write_bytes(latest.read_bytes()[:-100])
-    assert equal(run(found), uninterrupted)
+    assert equal(train(found), uninterrupted)
 
 
 def test_another_seed_gives_other_weights(tiny: Path, tmp_path: Path, uninterrupted: dict[str, torch.Tensor]) -> None:
-    assert not equal(run(only_trial(tiny, tmp_path, seeds=[1030])), uninterrupted)
+    assert not equal(train(only_trial(tiny, tmp_path, seeds=[1030])), uninterrupted)
 
 
 def test_a_trial_that_has_ended_is_not_trained_again(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = only_trial(tiny, tmp_path)
-    weights = run(found)
-    monkeypatch.setattr(trial, "train", lambda *a, **k: pytest.fail("trained again"))
-    assert equal(run(found), weights)
+    weights = train(found)
+    monkeypatch.setattr(run, "train", lambda *a, **k: pytest.fail("trained again"))
+    assert equal(train(found), weights)
     # Renamed, or with another seed beside it, it is the same trial.
     renamed = only_trial(tiny, tmp_path, name="another")
     assert renamed.folder == found.folder
-    assert equal(run(renamed), weights)
+    assert equal(train(renamed), weights)
 
 
 def test_weights_that_were_changed_are_trained_anew(tiny: Path, tmp_path: Path) -> None:
     found = only_trial(tiny, tmp_path)
-    weights = run(found)
+    weights = train(found)
     path = found.folder / "weights.safetensors"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(bytes(data))
     assert not found.finished()
-    assert equal(run(found), weights)
+    assert equal(train(found), weights)
 
 
 def test_one_training_gives_one_file_to_the_byte(tiny: Path, tmp_path: Path) -> None:
     digests = set()
     for attempt in range(4):
         found = only_trial(tiny, tmp_path / str(attempt), training={"epochs": 1})
-        run(found)
+        train(found)
         digests.add(json.loads((found.folder / "run.json").read_text())["weights_sha256"])
     assert len(digests) == 1
 
@@ -174,45 +159,48 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_checkpoint(
 ) -> None:
     found = only_trial(tiny, tmp_path)
     with pytest.raises(Stopped):
-        run(found, on_epoch=stop_after(0))
+        train(found, on_epoch=stop_after(0))
     checkpoint = (found.folder / "latest.ckpt").read_bytes()
     recipe = "mmran.training.multitask.Multitask._losses"
     monkeypatch.setattr(recipe, lambda self, output, *a: {"loss": output.class_logits.sum() * float("nan")})
     with pytest.raises(UserError, match=r"epoch 2: loss is nan; the last good checkpoint is kept"):
-        run(found)
+        train(found)
     assert (found.folder / "latest.ckpt").read_bytes() == checkpoint
     assert not found.finished()
 
 
 def test_best_keeps_the_epoch_of_the_highest_validation_score_and_last_the_last(tiny: Path, tmp_path: Path) -> None:
     best = only_trial(tiny, tmp_path, training={"epochs": 4})
-    run(best)
+    train(best)
     record = json.loads((best.folder / "run.json").read_text())
     scores = pd.read_csv(best.folder / "history.csv")["score"]
     assert record["best_epoch"] == scores.idxmax()
     assert record["best_score"] == pytest.approx(scores.max())
     last = only_trial(tiny, tmp_path, training={"epochs": 4, "selection": "last"})
     # The weights differ exactly where the last epoch is not the best.
-    assert equal(run(last), run(best)) == (scores.idxmax() == 3)
+    assert equal(train(last), train(best)) == (scores.idxmax() == 3)
 
 
 def test_alpha_follows_the_schedule_in_the_history(tiny: Path, tmp_path: Path) -> None:
     found = only_trial(tiny, tmp_path, training={"epochs": 4})
-    run(found)
+    train(found)
     # Eq. 15: e / E for e = 0 .. 3.
     assert pd.read_csv(found.folder / "history.csv")["alpha"].tolist() == [0.0, 0.25, 0.5, 0.75]
 
 
-def test_while_a_task_rests_its_head_does_not_move(tiny: Path, tmp_path: Path) -> None:
+def test_while_a_task_rests_its_head_does_not_move(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Freeze training over 3 epochs: segmentation, classification, both. The mask head rests in the second.
     found = only_trial(tiny, tmp_path, schedule={"name": "freeze"}, training={"epochs": 3})
     heads = []
 
-    def note(row: dict[str, Any]) -> None:
-        state = engine.checkpoint.read(found.folder / "latest.ckpt")["network"]
-        heads.append({key: value.clone() for key, value in state.items() if key.startswith("mask_head")})
+    save = checkpoint.CheckpointFolder.save
 
-    run(found, on_epoch=note)
+    def note(folder: checkpoint.CheckpointFolder, values: dict[str, Any]) -> None:
+        save(folder, values)
+        heads.append({key: value for key, value in values["network"].items() if key.startswith("mask_head")})
+
+    monkeypatch.setattr(checkpoint.CheckpointFolder, "save", note)
+    train(found)
     assert heads[0], "the network has no mask_head"
     assert equal(heads[0], heads[1])
     assert not equal(heads[1], heads[2])
@@ -220,8 +208,8 @@ def test_while_a_task_rests_its_head_does_not_move(tiny: Path, tmp_path: Path) -
 
 def test_a_batch_computed_in_parts_has_the_gradient_of_the_whole(tiny: Path) -> None:
     # In eval mode, where batch norm does not tie the slices of a part together.
-    compute = trial.Compute.choose(gpu=False, threads=1, precision="float32", deterministic=True, seed=0)
-    slices = trial.load_slices(only_trial(tiny, tiny), "train", compute.device)
+    compute = Compute.choose(gpu=False, threads=1, precision="float32", deterministic=True, seed=0)
+    slices = run.load_slices(only_trial(tiny, tiny), "train", compute.device)
     gradients = []
     for parts in (1, 3):
         torch.manual_seed(0)
@@ -240,8 +228,8 @@ def test_a_batch_computed_in_parts_has_the_gradient_of_the_whole(tiny: Path) -> 
 
 def test_results_are_delivered_with_a_record_of_every_trial(tiny: Path, tmp_path: Path) -> None:
     found = only_trial(tiny, tmp_path / "work")
-    run(found)
-    deliver([found], tmp_path / "out")
+    train(found)
+    publish([found], "{}", tmp_path / "out")
     (record,) = json.loads((tmp_path / "out" / "runs.json").read_text())
     assert record["trial"] == "seed1029-fold0"
     assert record["digest"] == found.digest
@@ -254,4 +242,4 @@ def test_asking_for_a_gpu_that_is_not_there_is_one_clear_line() -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(UserError, match="torch sees no CUDA device"):
-        trial.Compute.choose(gpu=True, threads=1, precision="auto", deterministic=True, seed=0)
+        Compute.choose(gpu=True, threads=1, precision="auto", deterministic=True, seed=0)
