@@ -21,7 +21,7 @@ TINY = {
     "defaults": {
         "network": {"width": 0.0625},
         "input": {"size": 32},
-        "training": {"epochs": 1},
+        "training": {"epochs": 1, "checkpoint_minutes": 0},
         "resources": {"threads": 1, "memory_mb": 500, "runtime_minutes": 5},
     },
     "experiments": {

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mmran.training import trial
-from mmran.training.trial import Trial, plan_trials, run_trial
-from mmran.tune import runner
+from mmran.training import run, trial
+from mmran.training.run import run_trial
+from mmran.training.trial import Trial, plan_trials
 
 
 class LeasingTrial(Trial):
@@ -46,7 +46,7 @@ def run_leased(found: Trial, *, gpu: bool, **options: Any) -> Path:
     return trained
 
 
-runner.run_trial = run_leased
+run.run_trial = run_leased
 
 
 def main() -> int:

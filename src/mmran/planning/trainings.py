@@ -160,7 +160,7 @@ def _ended(trial: "Trial") -> bool:
 
 
 def _checkpoint_bytes(parameters: int, recipe: str) -> int:
-    """Checkpoints hold the weights and the two averages of every Adam; the best weights lie beside them."""
+    """Checkpoints hold the weights, the best weights and the two averages of every Adam."""
     # RV-GAN's generators have an Adam each and one together.
     adams = 2 if recipe == ADVERSARIAL else 1
-    return BYTES * parameters * (_CHECKPOINTS * (1 + 2 * adams) + 1)
+    return BYTES * parameters * _CHECKPOINTS * (2 + 2 * adams)

@@ -12,7 +12,7 @@ from mmran.errors import UserError
 from mmran.training.device import Compute
 from mmran.training.engine import make_recipe
 from mmran.training.mask_prior import choose_mask_prior
-from mmran.training.trial import run_trial
+from mmran.training.run import run_trial
 from tests.unit.training.test_training import experiment, only_trial
 
 CPU = Compute(torch.device("cpu"), torch.float32, 1)
