@@ -10,7 +10,7 @@ from mmran.errors import UserError
 
 if TYPE_CHECKING:
     from mmran.config.configuration import Config
-    from mmran.planning.trainings import Training
+    from mmran.planning.train_jobs import TrainJob
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -55,7 +55,7 @@ def _run(arguments: Namespace) -> None:
         from mmran.files import canonical_json
 
         rows = [vars(one) | {"left": one.left, "device_hours": one.device_hours} for one in trainings]
-        print(canonical_json({"trainings": rows, **summary}), end="")
+        print(canonical_json({"trainings": rows, **vars(summary)}), end="")
     else:
         from mmran.planning.text import show
 
@@ -73,11 +73,11 @@ def _check(arguments: Namespace) -> None:
             raise UserError(f"--measured {folder}: no finished training there; name a folder of results of mmran")
 
 
-def _trainings(config: "Config", arguments: Namespace) -> "list[Training]":
+def _trainings(config: "Config", arguments: Namespace) -> "list[TrainJob]":
     from rich.console import Console
     from rich.progress import Progress
 
-    from mmran.planning.trainings import plan
+    from mmran.planning.train_jobs import plan
 
     n, console = len(config.experiments()) * len(config.protocols), Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:

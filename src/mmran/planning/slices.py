@@ -1,4 +1,4 @@
-"""How many slices a protocol trains, validates and tests on: of files that are there, otherwise worked out."""
+"""How many slices a protocol trains, validates and tests on: read from files, or derived before they exist."""
 
 from dataclasses import dataclass
 from pathlib import Path

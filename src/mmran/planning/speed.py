@@ -1,4 +1,4 @@
-"""How fast a network trains: as recorded, or else its operations over a rate that the machine is assumed to keep up."""
+"""How fast a network trains: as recorded, or its operations divided by an assumed rate of the machine."""
 
 import functools
 import json
@@ -12,19 +12,19 @@ from mmran.errors import UserError
 from mmran.files import read_json
 
 GPU_TFLOPS = 60.0
-"""Trillion operations per second that a GPU is assumed to keep up: what 2470 images/s of ResNet-50 come to.
+"""Assumed sustained rate of a GPU in 10^12 operations per second, which is 2470 images/s of ResNet-50.
 
 Source: NVIDIA's published training of ResNet-50 v1.5 at 224 pixels in mixed precision on one A100.
 """
 
 CPU_TFLOPS = 0.15
-"""The same of one CPU thread: .14 to .17 of MMRAN, Res U-Net and Chen et al., one of an AMD EPYC with bfloat16."""
+"""The same of one CPU thread; measured 0.14 to 0.17 (MMRAN, Res U-Net, Chen et al.) on an AMD EPYC with bfloat16."""
 
 WIDTH_POWER = 0.5
-"""Narrow layers keep less of a machine busy: the rate as measured on that thread, from an eighth of the width on."""
+"""Narrow layers use less of a machine: the rate is proportional to this power of the width, from 1/8 up to 1."""
 
-# Operations of a training step, in forward passes of the network as it predicts; counted at 128 pixels. The stages
-# of Y-Net and MB-DCNN come to 2.9 and 3.0 of them on average.
+# Operations of a training step in units of a forward pass in evaluation mode, counted at 128 pixels. The stages of
+# Y-Net and MB-DCNN average 2.9 and 3.0.
 PASSES = 3.0
 ADVERSARIAL = "mmran.training.adversarial:Adversarial"
 PASSES_OF_RECIPE: Mapping[str, float] = {ADVERSARIAL: 14.8}
@@ -32,13 +32,13 @@ PASSES_OF_RECIPE: Mapping[str, float] = {ADVERSARIAL: 14.8}
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """What a network is and costs.
+    """Size and cost of a network.
 
     Attributes:
-        parameters: trainable ones.
+        parameters: number of trainable parameters.
         forward: operations (additions and multiplications) of a forward pass of one image.
         passes: operations of a training step, in forward passes.
-        recipe: how it is trained, "module:Class".
+        recipe: class that trains it, "module:Class".
     """
 
     parameters: int
@@ -49,12 +49,12 @@ class NetworkCost:
 
 @functools.cache
 def network_cost(name: str, size: int, options: str) -> NetworkCost:
-    """Count a network without memory for its weights.
+    """Count parameters and operations without allocating the weights.
 
     Args:
-        name: of the network.
-        size: pixels along a side.
-        options: of the network, as JSON.
+        name: network.
+        size: side of the image in pixels.
+        options: arguments of the network, as JSON.
     """
     from mmran.networks import network_class
     from mmran.networks.complexity import multiply_accumulates, parameter_count
@@ -75,12 +75,12 @@ def cost_of(experiment: Experiment) -> NetworkCost:
 
 
 def estimated_images_per_s(experiment: Experiment, resources: Mapping[str, Any], tflops: float | None) -> float:
-    """Images per second of training that are to be expected where nothing is recorded.
+    """Images per second of training to expect if nothing is recorded.
 
     Args:
         experiment: what is trained.
-        resources: `gpus`, and `threads` where it is 0.
-        tflops: 10^12 operations per second of a GPU, or of a CPU thread, at full width; None for what is assumed.
+        resources: `gpus`, and `threads` if it is 0.
+        tflops: 10^12 operations per second of a GPU, or of a CPU thread, at full width; None for the default.
     """
     rate = tflops or (GPU_TFLOPS if resources["gpus"] else CPU_TFLOPS)
     width = experiment.network.width
@@ -90,13 +90,13 @@ def estimated_images_per_s(experiment: Experiment, resources: Mapping[str, Any],
 
 
 @dataclass(frozen=True)
-class Record:
-    """One training as runs.json has it.
+class PastTraining:
+    """One finished training.
 
     Attributes:
-        values: its entry there.
+        values: its entry in runs.json.
         experiment: its specification.
-        folder: which of the folders of results it is from, 0 for the first that was given.
+        folder: index of the results folder it is from, in the order given.
     """
 
     values: Mapping[str, Any]
@@ -104,28 +104,28 @@ class Record:
     folder: int
 
 
-def read_records(folders: Iterable[Path]) -> list[Record]:
-    """What the trainings in folders of results took; those whose specification another version wrote are left out."""
-    records = []
+def read_past_trainings(folders: Iterable[Path]) -> list[PastTraining]:
+    """The finished trainings in folders of results, except those whose specification another version wrote."""
+    past = []
     for i, folder in enumerate(folders):
         for path in sorted(folder.glob("experiments/*/*/runs.json")):
             try:
                 experiment = Experiment.read(path.with_name("spec.json"))
             except UserError:
                 continue
-            records += [Record(values, experiment, i) for values in read_json(path)]
-    return records
+            past += [PastTraining(values, experiment, i) for values in read_json(path)]
+    return past
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What like trainings took, on average.
+class PastSpeed:
+    """Time and memory of comparable past trainings.
 
     Attributes:
-        images_per_s: of training, validation left out.
-        seconds: of a whole training, where one of as many epochs over the same slices is recorded.
-        device_name: where.
-        peak_memory_mb: the most of any; on a GPU of its tensors, else of the process.
+        images_per_s: mean training speed, validation excluded.
+        seconds: mean duration, if a training of as many epochs on the same slices is recorded.
+        device_name: the processor or GPU.
+        peak_memory_mb: highest of any; on a GPU of its tensors, else of the process.
     """
 
     images_per_s: float
@@ -134,33 +134,34 @@ class Measured:
     peak_memory_mb: float
 
 
-def measured(
-    records: Iterable[Record], experiment: Experiment, resources: Mapping[str, Any], slices: set[tuple[str, str]]
-) -> Measured | None:
-    """What the trainings took that are nearest to an experiment; None where none does the same work per image.
+def past_speed(
+    past: Iterable[PastTraining], experiment: Experiment, resources: Mapping[str, Any], slices: set[tuple[str, str]]
+) -> PastSpeed | None:
+    """Speed of the past trainings nearest to an experiment; None if none does the same work per image.
 
-    The first folder decides that has one; in it those of the experiment itself, then whole ones on the same slices.
+    The first folder that has one decides; within it, trainings of the experiment itself come first, then whole
+    trainings on the same slices.
 
     Args:
-        records: what is recorded.
+        past: past trainings.
         experiment: what is to be trained.
         resources: `gpus` and `threads`.
-        slices: digests of data and of split of the experiment's own trials, as far as they are known.
+        slices: digests of data and split of the experiment's own trials, if known.
     """
 
-    def whole(record: Record) -> bool:
+    def whole(record: PastTraining) -> bool:
         run = record.values
         return (run["data"], run["split"]) in slices and run["epochs"] == experiment.training.epochs
 
-    def nearness(record: Record) -> tuple[int, bool, bool]:
+    def nearness(record: PastTraining) -> tuple[int, bool, bool]:
         return -record.folder, record.experiment.name == experiment.name, whole(record)
 
-    like = [record for record in records if _same_work(record, experiment, resources)]
+    like = [record for record in past if _same_work(record, experiment, resources)]
     if not like:
         return None
     best = max(map(nearness, like))
     chosen = [record.values for record in like if nearness(record) == best]
-    return Measured(
+    return PastSpeed(
         images_per_s=_mean([run["images_per_s"] for run in chosen]),
         seconds=_mean([run["seconds"] for run in chosen]) if best[-1] else None,
         device_name=chosen[0]["device_name"],
@@ -172,8 +173,8 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _same_work(record: Record, experiment: Experiment, resources: Mapping[str, Any]) -> bool:
-    """Whether an image costs the same in both: schedule, losses, rate and number of epochs matter little."""
+def _same_work(record: PastTraining, experiment: Experiment, resources: Mapping[str, Any]) -> bool:
+    """Whether an image costs the same in both; schedule, losses, learning rate and epochs matter little."""
     if resources["gpus"]:
         same_machine = record.values["device"] == "cuda"
     else:
@@ -184,4 +185,5 @@ def _same_work(record: Record, experiment: Experiment, resources: Mapping[str, A
 def _work(experiment: Experiment) -> tuple[Any, ...]:
     training = experiment.training
     kind = (training.batch_size, training.accumulate, training.precision, training.channels_last, training.compile)
-    return experiment.network, experiment.input, experiment.augmentation, kind
+    network = experiment.network
+    return network.name, network.arguments, experiment.input, experiment.augmentation, kind

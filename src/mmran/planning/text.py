@@ -1,18 +1,18 @@
-"""A plan as a person reads it: a line for each training, the totals, and what the numbers rest on."""
+"""The text of a plan: one line per `train` job, the totals, and the basis of the numbers."""
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from mmran.config.configuration import Config
 from mmran.planning.slices import count_slices
 from mmran.planning.speed import CPU_TFLOPS, GPU_TFLOPS
-from mmran.planning.trainings import Training
+from mmran.planning.totals import Totals
+from mmran.planning.train_jobs import TrainJob
 
 _LINE = 118
 _NAMED = 4
-"""How many jobs a line names."""
+"""Jobs that a line names."""
 _COLUMNS = {
     "experiment": "left",
     "protocol": "left",
@@ -25,17 +25,17 @@ _COLUMNS = {
     "left": "right",
     "memory": "right",
 }
-"""Heading -> side to which it is aligned."""
+"""Heading -> alignment."""
 
 
-def show(config: Config, trainings: Sequence[Training], summary: Mapping[str, Any], tflops: float | None) -> None:
-    """Print a plan: a table with rules on a terminal, plain aligned text elsewhere.
+def show(config: Config, trainings: Sequence[TrainJob], summary: Totals, tflops: float | None) -> None:
+    """Print a plan: a table with borders on a terminal, aligned text elsewhere.
 
     Args:
         config: the configuration.
         trainings: of `plan`.
         summary: of `totals`.
-        tflops: as `plan` was given it.
+        tflops: as given to `plan`.
     """
     from rich.console import Console
     from rich.table import Table
@@ -55,11 +55,11 @@ def show(config: Config, trainings: Sequence[Training], summary: Mapping[str, An
     print("", *_lines(config, trainings, summary), "", *_notes(config, trainings, tflops), sep="\n")
 
 
-def _row(one: Training) -> tuple[str, ...]:
+def _row(one: TrainJob) -> tuple[str, ...]:
     unit = "GPU-h" if one.gpus else "core-h"
     memory = f"{one.memory_mb} MB"
     if one.peak_memory_mb is not None:
-        # On a GPU it is the GPU's memory that was measured, while memory_mb is the machine's.
+        # On a GPU the measurement is of the GPU's memory, but memory_mb is the machine's.
         memory = f"{memory}, GPU {one.peak_memory_mb:.0f}" if one.gpus else f"{one.peak_memory_mb:.0f} of {memory}"
     return (
         one.experiment,
@@ -75,18 +75,15 @@ def _row(one: Training) -> tuple[str, ...]:
     )
 
 
-_HOURS = {"gpu_hours": "GPU-hours", "core_hours": "core-hours"}
-_PLACES = {"gpus": "GPUs", "cores": "cores"}
-
-
-def _lines(config: Config, trainings: Sequence[Training], summary: Mapping[str, Any]) -> list[str]:
-    """The totals, each with a word in front."""
-    left, hours = [one for one in trainings if one.left], summary["finish_hours"]
-    jobs = ", ".join(f"{n} {rule}" for rule, n in summary["jobs"].items())
-    lines = [_line("jobs", jobs or "none: everything is there")]
+def _lines(config: Config, trainings: Sequence[TrainJob], summary: Totals) -> list[str]:
+    """The totals, one line each."""
+    left, hours = [one for one in trainings if one.left], summary.finish_hours
+    jobs = ", ".join(f"{n} {rule}" for rule, n in summary.jobs.items())
+    lines = [_line("jobs", jobs or "none: everything is up to date")]
     if left:
-        spent = [f"{_three_digits(summary[key])} {name}" for key, name in _HOURS.items() if summary[key]]
-        places = [f"{summary[key]} {name}" for key, name in _PLACES.items() if summary[key]]
+        hours_of = {"GPU-hours": summary.gpu_hours, "core-hours": summary.core_hours}
+        spent = [f"{_three_digits(value)} {name}" for name, value in hours_of.items() if value]
+        places = [f"{n} {name}" for name, n in {"GPUs": summary.gpus, "cores": summary.cores}.items() if n]
         end = datetime.now() + timedelta(hours=hours)
         longest = max(one.hours for one in left)
         lines += [
@@ -97,15 +94,15 @@ def _lines(config: Config, trainings: Sequence[Training], summary: Mapping[str, 
                 f"not before the longest training, which takes {duration(longest)}",
             ),
         ]
-    sizes = summary["disk_bytes"]
+    sizes = summary.disk_bytes
     parts = ", ".join(f"{name} {_size(n)}" for name, n in sizes.items())
     lines.append(_line("disk", f"up to {_size(sum(sizes.values()))} in {config.results}: {parts}"))
     return lines + _time_limits(left)
 
 
-def _time_limits(left: Iterable[Training]) -> list[str]:
-    """For each limit, the jobs that would need longer."""
-    by_limit: dict[int, list[Training]] = {}
+def _time_limits(left: Iterable[TrainJob]) -> list[str]:
+    """One line per time limit, with the jobs that need longer."""
+    by_limit: dict[int, list[TrainJob]] = {}
     for one in sorted(left, key=lambda one: one.job_hours, reverse=True):
         if one.job_hours * 60 > one.runtime_minutes:
             by_limit.setdefault(one.runtime_minutes, []).append(one)
@@ -113,14 +110,16 @@ def _time_limits(left: Iterable[Training]) -> list[str]:
     for minutes, late in by_limit.items():
         names = [f"{one.experiment} ({one.protocol}) {duration(one.job_hours)}" for one in late[:_NAMED]]
         more = f" and {len(late) - _NAMED} more" if len(late) > _NAMED else ""
-        limit = f"resources.runtime_minutes is {minutes} ({duration(minutes / 60)}), and on Slurm jobs need longer: "
-        retry = "; each retry goes on from the last epoch that is complete"
+        limit = (
+            f"resources.runtime_minutes is {minutes} ({duration(minutes / 60)}), but on Slurm these jobs need longer: "
+        )
+        retry = "; each retry continues from the last checkpoint"
         lines.append(_line("time limit", limit + ", ".join(names) + more + retry))
     return lines
 
 
-def _notes(config: Config, trainings: Sequence[Training], tflops: float | None) -> list[str]:
-    """What the numbers rest on."""
+def _notes(config: Config, trainings: Sequence[TrainJob], tflops: float | None) -> list[str]:
+    """The basis of the numbers."""
     notes = []
     for protocol in config.protocols:
         slices = count_slices(config, protocol)
@@ -128,25 +127,25 @@ def _notes(config: Config, trainings: Sequence[Training], tflops: float | None) 
         notes.append(f"{protocol}: {slices.train} / {slices.val} / {slices.test} slices, {folds} ({slices.source})")
     if machines := sorted({one.where for one in trainings if one.basis == "measured"}):
         notes.append(
-            "measured: time and memory of recorded trainings of the same network on images of the same size, on "
+            "measured: time and memory of finished trainings of the same network at the same image size, on "
             + ", ".join(machines)
         )
     estimated = {one.gpus > 0 for one in trainings if one.basis == "estimate"}
     rates = [
-        f"{tflops or assumed:g} x 10^12 a second of a {device}"
+        f"{tflops or assumed:g} x 10^12 per second of a {device}"
         for device, assumed, on_gpu in (("GPU", GPU_TFLOPS, True), ("CPU thread", CPU_TFLOPS, False))
         if on_gpu in estimated
     ]
     if rates:
         notes.append(
-            f"estimate: operations of a training step at {' and '.join(rates)} (--tflops), an assumption, times the "
-            "root of the network's width. They are those of convolutions and linear layers; where the rest has a large "
-            "part, as in ResNet-50 and DenseNets or on small images, it takes several times as long. A pilot run of "
-            "three epochs, given as --measured DIR, makes it a measurement"
+            f"estimate: operations of a training step at an assumed {' and '.join(rates)} (--tflops), times the square "
+            "root of the network's width. Only convolutions and linear layers count; networks and sizes where the rest "
+            "dominates (ResNet-50, DenseNets, small images) take several times as long. A pilot run of three epochs, "
+            "given as --measured DIR, replaces the estimate by a measurement"
         )
     if any(one.gpus and one.trials_per_gpu > 1 for one in trainings):
-        notes.append("trainings that share a GPU slow one another down, which estimates leave out")
-    notes.append("times are of training; conversion, predictions and tables come on top")
+        notes.append("trainings that share a GPU slow each other down; estimates ignore that")
+    notes.append("times cover training; conversion, prediction and tables are extra")
     return [textwrap.fill(note, _LINE, subsequent_indent="  ", break_on_hyphens=False) for note in notes]
 
 
@@ -166,7 +165,7 @@ def _size(n_bytes: float) -> str:
 
 
 def duration(hours: float) -> str:
-    """Hours as a person says them: seconds, minutes or hours."""
+    """Hours as text, in seconds, minutes or hours."""
     if hours < 0.025:
         return f"{3600 * hours:.0f} s"
     return f"{60 * hours:.0f} min" if hours < 1.5 else f"{hours:.1f} h"

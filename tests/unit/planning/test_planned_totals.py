@@ -9,17 +9,17 @@ import pytest
 from mmran.cli import main
 from mmran.planning.text import duration
 from mmran.planning.totals import finish_hours
-from mmran.planning.trainings import Training
+from mmran.planning.train_jobs import TrainJob
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def training(hours: float, trials: int = 1, **changes: Any) -> Training:
+def training(hours: float, trials: int = 1, **changes: Any) -> TrainJob:
     values: dict[str, Any] = {"experiment": "one", "protocol": "paper", "trials": trials, "finished": 0, "epochs": 1}
     values |= {"hours": hours, "images_per_s": 1.0, "basis": "estimate", "where": "", "parameters": 1}
     values |= {"gpus": 1, "threads": 1, "trials_per_gpu": 1, "memory_mb": 1, "runtime_minutes": 1}
-    values |= {"peak_memory_mb": None, "checkpoint_bytes": 1, "test_slices": 1, "delivered": False, "done": False}
-    return Training(**values | changes)
+    values |= {"peak_memory_mb": None, "checkpoint_bytes": 1, "test_slices": 1, "published": False, "evaluated": False}
+    return TrainJob(**values | changes)
 
 
 def test_the_longest_training_starts_first_and_each_takes_the_first_gpu_that_is_free() -> None:
@@ -98,11 +98,11 @@ def test_the_verb_says_what_is_an_estimate_and_which_limit_is_too_short(
 ) -> None:
     assert main([*where, "--gpus", "4", "--tflops", "0.1"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "estimate: operations of a training step at 0.1 x 10^12 a second of a GPU (--tflops), an assumption" in text
+    assert "estimate: operations of a training step at an assumed 0.1 x 10^12 per second of a GPU (--tflops)" in text
     assert "GPU-hours for 138 trainings" in text
     assert "on 4 GPUs" in text
-    assert "resources.runtime_minutes is 1 (60 s), and on Slurm jobs need longer: " in text
-    assert " more; each retry goes on from the last epoch that is complete" in text
+    assert "resources.runtime_minutes is 1 (60 s), but on Slurm these jobs need longer: " in text
+    assert " more; each retry continues from the last checkpoint" in text
 
 
 def test_on_a_terminal_the_trainings_stand_in_a_table_with_rules(

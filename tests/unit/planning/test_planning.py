@@ -20,7 +20,7 @@ from mmran.files import write_json, write_text
 from mmran.planning.slices import Slices, count_slices
 from mmran.planning.speed import cost_of
 from mmran.planning.totals import jobs
-from mmran.planning.trainings import Training, plan
+from mmran.planning.train_jobs import TrainJob, plan
 from mmran.training.checkpoint import CheckpointFolder
 from mmran.training.device import Compute
 from mmran.training.engine import make_recipe
@@ -39,7 +39,7 @@ def config(results: Path, **changes: Any) -> Config:
     return Config.checked(overlay(overlay(values, defaults), {"results": str(results), "source": "cheng", **changes}))
 
 
-def only(found: Config, *measured: Path, tflops: float | None = None) -> Training:
+def only(found: Config, *measured: Path, tflops: float | None = None) -> TrainJob:
     (training,) = plan(found, measured, tflops, lambda name: None)
     return training
 
@@ -213,7 +213,7 @@ def deliver(found: Config) -> Path:
 def test_what_is_trained_and_evaluated_costs_nothing_even_where_its_work_folder_is_gone(mine: Config) -> None:
     deliver(mine)
     training = only(mine)
-    assert (training.finished, training.left, training.device_hours, training.done) == (1, 0, 0, True)
+    assert (training.finished, training.left, training.device_hours, training.evaluated) == (1, 0, 0, True)
     write_text(mine.results / "tables" / "table2.csv", "")
     write_text(mine.results / "data" / "audit.json", "")
     assert jobs(mine, [training]) == {}
@@ -224,7 +224,7 @@ def test_results_of_an_earlier_specification_are_to_be_made_again(mine: Config) 
     spec = folder / "spec.json"
     spec.write_text(spec.read_text().replace('"epochs": 240', '"epochs": 120'))
     training = only(mine)
-    assert (training.finished, training.delivered, training.done) == (0, False, False)
+    assert (training.finished, training.published, training.evaluated) == (0, False, False)
 
 
 def test_a_trial_that_ended_under_another_name_is_found_by_its_digest(mine: Config) -> None:
@@ -234,7 +234,7 @@ def test_a_trial_that_ended_under_another_name_is_found_by_its_digest(mine: Conf
     write_text(trial.folder / "weights.safetensors", "")
     training = only(mine)
     # The job that puts its results in place is still to come.
-    assert (training.finished, training.delivered) == (1, False)
+    assert (training.finished, training.published) == (1, False)
     assert jobs(mine, [training])["train"] == 1
 
 

@@ -1,4 +1,4 @@
-"""Every training of a configuration: how many there are, how many have ended, what each takes."""
+"""The `train` jobs of a configuration: trials, finished trials, time and memory."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,37 +10,44 @@ from mmran.config.configuration import Config
 from mmran.config.experiment import Experiment
 from mmran.config.reruns import judge
 from mmran.planning.slices import Slices, count_slices
-from mmran.planning.speed import ADVERSARIAL, Record, cost_of, estimated_images_per_s, measured, read_records
+from mmran.planning.speed import (
+    ADVERSARIAL,
+    PastTraining,
+    cost_of,
+    estimated_images_per_s,
+    past_speed,
+    read_past_trainings,
+)
 
 if TYPE_CHECKING:
     from mmran.training.trial import Trial
 
-BYTES = 4
-"""Of a weight."""
+WEIGHT_BYTES = 4
 _CHECKPOINTS = 3
-"""The latest, the one before, and the one that is being written."""
+"""The latest, the previous one, and the one being written."""
 
 
 @dataclass(frozen=True)
-class Training:
-    """The trainings of one experiment under one protocol.
+class TrainJob:
+    """The trials of one experiment under one protocol: one job of rule `train`.
 
     Attributes:
-        experiment, protocol: names.
-        trials: seeds times folds.
-        finished: how many of them have ended.
-        epochs: of one.
-        images_per_s: of training.
-        hours: of one, all epochs and their validation.
+        experiment: name.
+        protocol: name.
+        trials: number of trials, seeds times folds.
+        finished: number of finished trials.
+        epochs: epochs of one trial.
+        images_per_s: training speed.
+        hours: duration of one trial, validation included.
         basis: "measured" or "estimate".
-        where: on what it was measured.
+        where: device of the measurement.
         gpus, threads, trials_per_gpu, memory_mb, runtime_minutes: as configured.
-        peak_memory_mb: measured, None where nothing was.
-        parameters: trainable ones.
-        checkpoint_bytes: what one lays down while it runs, at most.
-        test_slices: of all its folds and seeds.
-        delivered: whether the results of all are where the rule `train` puts them.
-        done: whether their test slices are measured too.
+        peak_memory_mb: as measured; None for an estimate.
+        parameters: number of trainable parameters.
+        checkpoint_bytes: disk space of the checkpoints of one running trial, at most.
+        test_slices: number of test slices of all trials.
+        published: whether the results of all trials are where rule `train` puts them.
+        evaluated: whether the test slices are evaluated too.
     """
 
     experiment: str
@@ -61,74 +68,73 @@ class Training:
     parameters: int
     checkpoint_bytes: int
     test_slices: int
-    delivered: bool
-    done: bool
+    published: bool
+    evaluated: bool
 
     @property
     def left(self) -> int:
-        """Trainings still to do."""
+        """Number of unfinished trials."""
         return self.trials - self.finished
 
     @property
     def device_hours(self) -> float:
-        """GPU-hours, or core-hours, that are still to be spent."""
+        """GPU-hours, or core-hours on CPUs, of the unfinished trials."""
         share = 1 / self.trials_per_gpu if self.gpus else self.threads
         return self.left * self.hours * share
 
     @property
     def job_hours(self) -> float:
-        """Hours of the job that runs what is left on the resources it asks for, as one does on a cluster."""
+        """Duration of the job on the resources that it requests, as on a cluster."""
         at_a_time = max(1, self.gpus * self.trials_per_gpu)
         return math.ceil(self.left / at_a_time) * self.hours
 
 
 def plan(
     config: Config, measured_in: Sequence[Path], tflops: float | None, progress: Callable[[str], None]
-) -> list[Training]:
-    """Every training that the tables and figures of a configuration ask for.
+) -> list[TrainJob]:
+    """The `train` jobs behind the tables and figures of a configuration.
 
     Args:
         config: the configuration.
-        measured_in: folders of results to take measured speeds from, the first that has one decides.
-        tflops: the rate of a GPU, or of a CPU thread, that estimates assume; None for the defaults of `speed`.
-        progress: told the name of each experiment when it has been looked at.
+        measured_in: folders of results to take speeds from; the first that has one decides.
+        tflops: assumed rate of a GPU, or of a CPU thread; None for the defaults of `speed`.
+        progress: called with the name of each experiment.
     """
-    records, verdict = read_records(measured_in), judge(config)
-    running = set(verdict.would_run())
-    trainings = []
+    past, running = read_past_trainings(measured_in), set(judge(config).would_run())
+    jobs = []
     for protocol in config.protocols:
         slices = count_slices(config, protocol)
         for name in config.experiments():
             left = {stage for stage in ("train", "evaluate") if f"{stage}/{name}/{protocol}" in running}
-            trainings.append(_training(config, config.resolve(name), protocol, slices, records, tflops, left))
+            jobs.append(_job(config, config.resolve(name), protocol, slices, past, tflops, left))
             progress(name)
-    return trainings
+    return jobs
 
 
-def _training(
+def _job(
     config: Config,
     experiment: Experiment,
     protocol: str,
     slices: Slices,
-    records: Sequence[Record],
+    past: Sequence[PastTraining],
     tflops: float | None,
     stages_left: set[str],
-) -> Training:
+) -> TrainJob:
     asked: dict[str, Any] = config.resources(experiment.name)
     cost, trials = cost_of(experiment), _trials(config, experiment, protocol)
-    delivered = "train" not in stages_left
-    known = measured(records, experiment, asked, {(trial.data_digest, trial.split_digest) for trial in trials})
+    published = "train" not in stages_left
+    known = past_speed(past, experiment, asked, {(trial.data_digest, trial.split_digest) for trial in trials})
     speed = known.images_per_s if known else estimated_images_per_s(experiment, asked, tflops)
-    # A slice that is validated costs the forward pass alone.
+    # A validation slice costs only the forward pass.
     seconds = experiment.training.epochs * (slices.train + slices.val / cost.passes) / speed
     if known and known.seconds is not None:
         seconds = known.seconds
     n = len(experiment.seeds) * slices.folds
-    return Training(
+    return TrainJob(
         experiment=experiment.name,
         protocol=protocol,
         trials=n,
-        finished=n if delivered else sum(_ended(trial) for trial in trials),
+        finished=n if published else sum(_finished(trial) for trial in trials),
         epochs=experiment.training.epochs,
         images_per_s=speed,
         hours=seconds / 3600,
@@ -139,13 +145,13 @@ def _training(
         parameters=cost.parameters,
         checkpoint_bytes=_checkpoint_bytes(cost.parameters, cost.recipe),
         test_slices=n * slices.test,
-        delivered=delivered,
-        done=not stages_left,
+        published=published,
+        evaluated=not stages_left,
     )
 
 
 def _trials(config: Config, experiment: Experiment, protocol: str) -> "list[Trial]":
-    """The trials as a training plans them; none while there is no data or no split to plan with."""
+    """The trials as `train` plans them; none as long as data or split do not exist."""
     store, split = config.results / "data" / "slices.h5", config.results / "splits" / f"{protocol}.csv"
     if not (store.is_file() and split.is_file()):
         return []
@@ -154,13 +160,13 @@ def _trials(config: Config, experiment: Experiment, protocol: str) -> "list[Tria
     return plan_trials(experiment, store, split, config.results / ".work")
 
 
-def _ended(trial: "Trial") -> bool:
-    """Whether a training finds the trial done, but for the check of its weights, which takes their reading."""
+def _finished(trial: "Trial") -> bool:
+    """Whether `train` will find the trial finished; the digest of its weights is not checked, since that reads them."""
     return (trial.folder / "run.json").is_file() and (trial.folder / "weights.safetensors").is_file()
 
 
 def _checkpoint_bytes(parameters: int, recipe: str) -> int:
-    """Checkpoints hold the weights, the best weights and the two averages of every Adam."""
-    # RV-GAN's generators have an Adam each and one together.
+    """Checkpoints hold the weights, the best weights and two moments per weight of each Adam."""
+    # RV-GAN's generators have one Adam each and one in common.
     adams = 2 if recipe == ADVERSARIAL else 1
-    return BYTES * parameters * _CHECKPOINTS * (2 + 2 * adams)
+    return WEIGHT_BYTES * parameters * _CHECKPOINTS * (2 + 2 * adams)
