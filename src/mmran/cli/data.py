@@ -11,6 +11,8 @@ from mmran.cli.verb import Verb
 from mmran.data.published import FIELD_OF_VIEW_MM
 from mmran.errors import UserError
 
+_MOST_NAMED = 12
+
 
 @contextlib.contextmanager
 def _progress(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
@@ -83,11 +85,16 @@ def _convert(arguments: Namespace) -> None:
             on_progress=show,
         )
     for reject in store.rejects:
-        print(f"left out: {reject['file']}: {reject['reason']}", file=sys.stderr)
+        print(f"left out: {reject.file}: {reject.reason}", file=sys.stderr)
+    for other in store.ignored[:_MOST_NAMED]:
+        print(f"not read: {other.file}: {other.reason}", file=sys.stderr)
+    if len(store.ignored) > _MOST_NAMED:
+        print(f"not read: {len(store.ignored) - _MOST_NAMED} more files", file=sys.stderr)
     megabytes = arguments.output.stat().st_size / 1e6
+    others = f", {len(store.ignored)} other files not read" if store.ignored else ""
     print(
         f"{arguments.output}: {len(store)} slices of {store.index['pid'].nunique()} patients, "
-        f"{megabytes:.0f} MB, {len(store.rejects)} files left out"
+        f"{megabytes:.0f} MB, {len(store.rejects)} files left out{others}"
     )
 
 

@@ -1,5 +1,6 @@
 """The data set doctor: what a store holds, whether it is whole, and how it differs from the published set."""
 
+import dataclasses
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -61,7 +62,8 @@ def audit(store: SliceStore, on_progress: Callable[[int, int], None] | None = No
         "labels": {level: _with_several_labels(index, level) for level in ("pid", "family")},
         "cvind": _cvind(store),
         "published": _published(index),
-        "rejects": store.rejects,
+        "rejects": [dataclasses.asdict(item) for item in store.rejects],
+        "ignored": [dataclasses.asdict(item) for item in store.ignored],
     }
 
 

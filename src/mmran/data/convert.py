@@ -18,10 +18,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mmran.data.cheng import SliceError, parse_cvind, parse_slice, pid_family
+from mmran.data.cheng import parse_cvind, parse_slice
+from mmran.data.matlab import SliceError
+from mmran.data.pids import pid_family
 from mmran.data.published import FIELD_OF_VIEW_MM
-from mmran.data.sources import Entry, Source, open_source
-from mmran.data.store import INDEX_NAME, INDEX_TYPES, SliceStore, narrow, slice_digest
+from mmran.data.sources import Entry, FileEntry, Source, open_source
+from mmran.data.store import INDEX_NAME, INDEX_TYPES, LeftOut, SliceStore, narrow, slice_digest
 from mmran.data.store_writer import WaitingSlice, write_store
 from mmran.errors import UserError
 from mmran.files import atomic_path, sha256_file
@@ -76,7 +78,8 @@ def convert(
             rows,
             spill,
             folds=_folds_of(source, index, rejects),
-            rejects=[{"file": error.file, "reason": error.reason} for error in rejects.found],
+            rejects=[LeftOut(error.file, error.reason) for error in rejects.found],
+            ignored=[LeftOut(error.file, error.reason) for error in source.ignored],
             index_sha256=sha256_file(index_path),
         )
     return SliceStore(output)
@@ -131,7 +134,8 @@ def _read_all(
 def _refuse_shared_numbers(source: Source, rejects: _Rejects) -> list[tuple[int, Entry]]:
     """The slice numbers that one file alone claims: nothing says which of two files is the right one."""
     singles = []
-    for number, entries in source.entries.items():
+    for number, candidates in source.entries.items():
+        entries = _different_files(candidates)
         if len(entries) == 1:
             singles.append((number, entries[0]))
             continue
@@ -139,6 +143,22 @@ def _refuse_shared_numbers(source: Source, rejects: _Rejects) -> list[tuple[int,
             other = next(e.file for e in entries if e is not entry)
             rejects.add(SliceError(entry.file, f"has the slice number {number}, and so has {other}; keep one"))
     return singles
+
+
+def _different_files(entries: list[Entry]) -> list[Entry]:
+    """The entries without those that are another one once more: a link to it, or its folder given twice."""
+    kept: list[Entry] = []
+    for entry in entries:
+        if not any(_is_same_file(entry, other) for other in kept):
+            kept.append(entry)
+    return kept
+
+
+def _is_same_file(one: Entry, other: Entry) -> bool:
+    try:
+        return isinstance(one, FileEntry) and isinstance(other, FileEntry) and Path(one.file).samefile(other.file)
+    except OSError:
+        return False
 
 
 def _mapped(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -214,10 +234,16 @@ def _index_of(rows: list[WaitingSlice]) -> pd.DataFrame:
 
 def _folds_of(source: Source, index: pd.DataFrame, rejects: _Rejects) -> NDArray[np.int32]:
     """(n,) the published fold of every slice, 0 where there is none."""
-    published: dict[int, int] = {}
-    if source.cvind is not None:
+    lists: list[tuple[Entry, dict[int, int]]] = []
+    for entry in _different_files(source.cvinds):
         try:
-            published = parse_cvind(source.cvind.read(), source.cvind.file)
+            lists.append((entry, parse_cvind(entry.read(), entry.file)))
         except SliceError as error:
             rejects.add(error)
+    published = lists[0][1] if lists else {}
+    for entry, other in lists[1:]:
+        if other != published:
+            rejects.add(SliceError(entry.file, f"differs from {lists[0][0].file}; keep the right one"))
+            published = {}
+            break
     return np.array([published.get(number, 0) for number in index["slice"]], dtype="<i4")

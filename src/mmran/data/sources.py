@@ -1,31 +1,37 @@
-"""Where slices come from: folders and zip archives of `N.mat`, read without unpacking to disk."""
+"""Where slices come from: folders and zip archives of `N.mat`. No file is passed over without being named."""
 
 import contextlib
 import os
-import zipfile
-import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from mmran.data.cheng import SliceError, slice_number
+from mmran.data.archives import MemberEntry, archive_members
+from mmran.data.cheng import slice_number
+from mmran.data.matlab import SliceError, file_bytes
 from mmran.errors import UserError
 
-_ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError)
+_OTHER_ARCHIVES = (".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst")
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One file of a source that has not been read yet.
-
-    Attributes:
-        file: its name for messages: a path, or `archive.zip/N.mat`.
-        read: gives its bytes; raises SliceError. May be called from several threads.
-    """
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file of a folder, not read yet; `file` is its path."""
 
     file: str
-    read: Callable[[], bytes]
+
+    def read(self) -> bytes:
+        """Its bytes; safe to call from several threads.
+
+        Raises:
+            SliceError: it cannot be read.
+        """
+        return file_bytes(self.file)
+
+
+Entry = FileEntry | MemberEntry
 
 
 @dataclass
@@ -34,109 +40,140 @@ class Source:
 
     Attributes:
         entries: the files of every slice number, in the order of the numbers.
-        cvind: the fold list, if there is one.
-        rejects: files that cannot be slices, by name or because their archive is damaged.
+        cvinds: every file called `cvind.mat`.
+        rejects: files that should be slices or archives of slices and cannot be.
+        ignored: files of other kinds, and folders, that are not read.
     """
 
     entries: dict[int, list[Entry]] = field(default_factory=dict)
-    cvind: Entry | None = None
+    cvinds: list[Entry] = field(default_factory=list)
     rejects: list[SliceError] = field(default_factory=list)
+    ignored: list[SliceError] = field(default_factory=list)
 
 
 @contextlib.contextmanager
 def open_source(paths: Sequence[Path | str]) -> Iterator[Source]:
-    """List what the folders, archives and single `.mat` files hold; archives stay open for the block.
+    """List what folders, archives and single `.mat` files hold; archives stay open for the block.
 
-    Folders are searched with their subfolders, and archives in them are read too, so that the folder of a
-    download serves as it came.
+    Subfolders and links are followed, and archives in folders are read too, so the folder of a download works
+    as it is. Suffixes may be in upper case.
 
     Raises:
-        UserError: a path does not exist or may not be read, or there is not one `N.mat`.
+        UserError: a path does not exist, or there is not one `N.mat`.
     """
-    source = Source()
-    found: dict[int, list[Entry]] = defaultdict(list)
-    with contextlib.ExitStack() as archives:
-        for path in (file for given in paths for file in _files(Path(given))):
-            try:
-                entries = _archive_entries(path, archives) if path.suffix == ".zip" else [_file_entry(path)]
-            except SliceError as error:
-                source.rejects.append(error)
-                continue
-            for entry in entries:
-                name = PurePosixPath(entry.file).name
-                number = slice_number(name)
-                if number is not None:
-                    found[number].append(entry)
-                elif name == "cvind.mat":
-                    source.cvind = source.cvind or entry
-                else:
-                    source.rejects.append(SliceError(entry.file, "its name is not a slice number such as 17.mat"))
-        source.entries = dict(sorted(found.items()))
+    with ExitStack() as archives:
+        listing = _Listing(archives)
+        for path in paths:
+            listing.add(os.fspath(Path(path)))
+        source = listing.source
+        source.entries = dict(sorted(listing.found.items()))
         if not source.entries and not source.rejects:
             places = ", ".join(map(str, paths))
-            raise UserError(f"{places}: no slices, expected files such as 1.mat, or zip archives of them")
+            others = f"; {len(source.ignored)} other files, such as {source.ignored[0].file}" if source.ignored else ""
+            raise UserError(f"{places}: no slices, expected files such as 1.mat, or zip archives of them{others}")
         yield source
 
 
-def _files(path: Path) -> list[Path]:
-    """The `.mat` and `.zip` files at or under a path, hidden ones left out."""
-    try:
-        if path.is_dir():
-            walk = os.walk(path, onerror=_raise)
-            files = sorted(Path(folder) / name for folder, _, names in walk for name in names)
-            files = [file for file in files if file.suffix in (".mat", ".zip")]
-            return [file for file in files if not _is_hidden(file.relative_to(path).as_posix())]
-        if not path.exists():
+class _Listing:
+    """Sorts files by what they are."""
+
+    def __init__(self, archives: ExitStack) -> None:
+        self.source = Source()
+        self.found: dict[int, list[Entry]] = defaultdict(list)
+        self._archives = archives
+        self._folders: set[tuple[int, int]] = set()
+
+    def add(self, path: str) -> None:
+        """List a path that the user names."""
+        if Path(path).is_dir():
+            self._add_folder(path)
+        elif not os.path.lexists(path):
             raise UserError(f"{path}: no such file or folder")
-    except OSError as error:
-        raise UserError(f"{error.filename or path}: cannot be read ({error.strerror})") from error
-    if path.suffix not in (".mat", ".zip"):
-        raise UserError(f"{path}: expected a folder, a .zip archive or a .mat file")
-    return [path]
+        elif not path.lower().endswith((".mat", ".zip")):
+            raise UserError(f"{path}: expected a folder, a .zip archive or a .mat file")
+        else:
+            self._add_file(path)
 
+    def _add_folder(self, top: str) -> None:
+        folders = [top]
+        while folders:
+            folder = folders.pop()
+            try:
+                found = Path(folder).stat()
+                if (found.st_dev, found.st_ino) in self._folders:
+                    self._ignore(folder, "is a link to a folder that is read already")
+                    continue
+                self._folders.add((found.st_dev, found.st_ino))
+                with os.scandir(folder) as scan:
+                    entries = sorted(((entry.name, _is_folder(entry)) for entry in scan), reverse=True)
+            except OSError as error:
+                self._reject(folder, f"cannot be read ({error.strerror})")
+                continue
+            folders += [f"{folder}/{name}" for name, is_dir in entries if is_dir and self._wanted(folder, name)]
+            for name, is_dir in reversed(entries):
+                if not is_dir and self._wanted(folder, name):
+                    self._add_file(f"{folder}/{name}")
 
-def _raise(error: OSError) -> None:
-    # Without this, a folder that may not be listed is passed over in silence.
-    raise error
+    def _wanted(self, folder: str, name: str) -> bool:
+        """Whether to look at a file or folder; hidden ones are named, except those that macOS leaves behind."""
+        if _is_litter(name):
+            return False
+        if name.startswith("."):
+            self._ignore(f"{folder}/{name}", "is hidden")
+            return False
+        return True
 
-
-def _is_hidden(name: str) -> bool:
-    """Whether a file is one that macOS and editors leave beside the real one."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
-
-
-def _file_entry(path: Path) -> Entry:
-    def read() -> bytes:
+    def _add_file(self, path: str) -> None:
+        if not path.lower().endswith(".zip"):
+            self._add_entry(FileEntry(path))
+            return
         try:
-            return path.read_bytes()
-        except OSError as error:
-            raise SliceError(str(path), f"cannot be read ({error.strerror})") from error
+            members = archive_members(path, self._archives)
+        except SliceError as error:
+            self.source.rejects.append(error)
+            return
+        for entry in members:
+            parts = PurePosixPath(entry.info.filename).parts
+            if any(_is_litter(part) for part in parts):
+                continue
+            if any(part.startswith(".") for part in parts):
+                self._ignore(entry.file, "is hidden")
+            else:
+                self._add_entry(entry)
 
-    return Entry(path.as_posix(), read)
+    def _add_entry(self, entry: Entry) -> None:
+        name = entry.file.rpartition("/")[2]
+        lower = name.lower()
+        number = slice_number(name)
+        if number is not None:
+            self.found[number].append(entry)
+        elif lower == "cvind.mat":
+            self.source.cvinds.append(entry)
+        elif lower.endswith(".mat"):
+            self._reject(entry.file, "its name is not a slice number such as 17.mat")
+        elif lower.endswith(".zip"):
+            self.source.rejects.append(
+                SliceError(entry.file, "is an archive in an archive; unpack the outer one and give the folder")
+            )
+        elif lower.endswith(_OTHER_ARCHIVES):
+            self._reject(entry.file, "is not a .zip archive; unpack it")
+        else:
+            self._ignore(entry.file, "is neither a .mat file nor a .zip archive")
+
+    def _reject(self, file: str, reason: str) -> None:
+        self.source.rejects.append(SliceError(file, reason))
+
+    def _ignore(self, file: str, reason: str) -> None:
+        self.source.ignored.append(SliceError(file, reason))
 
 
-def _archive_entries(path: Path, archives: contextlib.ExitStack) -> list[Entry]:
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
-        archive = archives.enter_context(zipfile.ZipFile(path))
-    except OSError as error:
-        raise SliceError(str(path), f"cannot be read ({error.strerror})") from error
-    except _ZIP_DAMAGE as error:
-        raise SliceError(str(path), f"is a truncated or damaged archive ({error})") from error
-    names = [name for name in archive.namelist() if not _is_hidden(name)]
-    if any(name.endswith(".zip") for name in names):
-        raise SliceError(str(path), "holds further archives; unpack it and give the folder")
-    return [_member_entry(archive, path, name) for name in names if name.endswith(".mat")]
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
-def _member_entry(archive: zipfile.ZipFile, path: Path, name: str) -> Entry:
-    file = f"{path.as_posix()}/{name}"
-
-    def read() -> bytes:
-        try:
-            return archive.read(name)
-        except OSError as error:
-            raise SliceError(file, f"cannot be read ({error.strerror})") from error
-        except _ZIP_DAMAGE as error:
-            raise SliceError(file, f"is damaged inside its archive ({error})") from error
-
-    return Entry(file, read)
+def _is_litter(name: str) -> bool:
+    """Whether a name is one that macOS leaves beside the real files, without content of its own."""
+    return name.startswith("._") or name in ("__MACOSX", ".DS_Store")

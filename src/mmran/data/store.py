@@ -8,7 +8,8 @@ memory and a slice costs one copy.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from mmran.errors import UserError
 from mmran.files import sha256_file
 
-FORMAT = 1
+FORMAT = 2
 INDEX_NAME = "index.csv"
 INDEX_TYPES = {
     "slice": "int64",
@@ -93,6 +94,24 @@ def store_digest(slice_digests: NDArray[np.uint8], folds: NDArray[np.int32]) -> 
     return digest.hexdigest()
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """A file of the source that is not in the store, and the reason, one line each."""
+
+    file: str
+    reason: str
+
+
+def left_out_bytes(files: Sequence[LeftOut]) -> NDArray[np.uint8]:
+    """(n,) uint8 JSON: an attribute of HDF5 would end at 64 kB."""
+    text = json.dumps([[item.file, item.reason] for item in files])
+    return np.frombuffer(text.encode(), dtype=np.uint8)
+
+
+def _left_out(stored: NDArray[np.uint8]) -> tuple[LeftOut, ...]:
+    return tuple(LeftOut(file, reason) for file, reason in json.loads(stored.tobytes()))
+
+
 class SliceStore:
     """Reads a slice store; safe to use from several threads and across a fork.
 
@@ -102,7 +121,8 @@ class SliceStore:
         digest: SHA-256 of the content; equal digests mean equal slices.
         slice_digests: (n, 32) uint8, the digest of each slice in index order.
         cvind: published fold of each slice number, empty where the source had no `cvind.mat`.
-        rejects: files that `convert --keep-going` left out, each with `file` and `reason`.
+        rejects: files that `convert --keep-going` left out.
+        ignored: files of other kinds that the source held besides.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -135,7 +155,8 @@ class SliceStore:
 
     def _read_header(self, file: h5py.File) -> None:
         self.digest = str(file.attrs["digest"])
-        self.rejects: list[dict[str, str]] = json.loads(file.attrs["rejects"])
+        self.rejects = _left_out(file["rejects"][()])
+        self.ignored = _left_out(file["ignored"][()])
         self._index_sha256 = str(file.attrs["index_sha256"])
         self.slice_digests: NDArray[np.uint8] = file["slice_sha256"][()]
         self.folds: NDArray[np.int32] = file["cvind"][()]

@@ -4,7 +4,6 @@ HDF5 lays the file out, empty; the pixels then go to their places as ordinary by
 ordinary error, where HDF5, failing in the middle, would leave handles that cannot be closed.
 """
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from mmran.data.store import FORMAT, smallest_type, store_digest
+from mmran.data.store import FORMAT, LeftOut, left_out_bytes, smallest_type, store_digest
 from mmran.errors import UserError
 
 _PAGE_BYTES = 4096
@@ -57,7 +56,8 @@ def write_store(
     spill: BinaryIO,
     *,
     folds: NDArray[np.int32],
-    rejects: list[dict[str, str]],
+    rejects: Sequence[LeftOut],
+    ignored: Sequence[LeftOut],
     index_sha256: str,
 ) -> None:
     """Write a store.
@@ -67,7 +67,8 @@ def write_store(
         slices: in index order.
         spill: the file in which their pixels wait.
         folds: (n,) published folds, 0 where unknown.
-        rejects: `file` and `reason` of what was left out.
+        rejects: files that should have been slices.
+        ignored: files of other kinds.
         index_sha256: of the index that lies beside the store.
 
     Raises:
@@ -83,7 +84,8 @@ def write_store(
         digests = np.array([list(item.digest) for item in slices], dtype=np.uint8)
         file.attrs["format"] = FORMAT
         file.attrs["digest"] = store_digest(digests, folds)
-        file.attrs["rejects"] = json.dumps(rejects)
+        file["rejects"] = left_out_bytes(rejects)
+        file["ignored"] = left_out_bytes(ignored)
         file.attrs["index_sha256"] = index_sha256
         file["slice_sha256"] = digests
         file["cvind"] = folds

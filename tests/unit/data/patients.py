@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from mmran.data.cheng import pid_family
+from mmran.data.pids import pid_family
 
 
 def index_of(patients: list[tuple[str, int, int]]) -> pd.DataFrame:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mmran.data.cheng import Slice, border_mask, pid_family, read_cvind, read_slice
+from mmran.data.cheng import Slice, border_mask, read_cvind, read_slice
 from mmran.data.convert import convert
 from mmran.data.phantom.patients import draw_patient, patient, write_phantom
+from mmran.data.pids import pid_family
 from mmran.errors import UserError
 
 
