@@ -72,6 +72,7 @@ rule figure:
             labels={"figure": "{figure}"},
         ),
         png=f"{RESULTS}/figures/{{protocol}}/{{figure}}.png",
+        pdf=f"{RESULTS}/figures/{{protocol}}/{{figure}}.pdf",
         caption=f"{RESULTS}/figures/{{protocol}}/{{figure}}.txt",
         record=f"{RESULTS}/records/figure/{{protocol}}/{{figure}}.json",
     log:

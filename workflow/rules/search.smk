@@ -77,6 +77,7 @@ rule search_report:
             labels={"what": "figure"},
         ),
         png=f"{RESULTS}/search/search.png",
+        pdf=f"{RESULTS}/search/search.pdf",
         caption=f"{RESULTS}/search/search.txt",
         record=f"{RESULTS}/records/search_report.json",
     log:

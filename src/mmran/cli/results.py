@@ -60,8 +60,9 @@ def _table_arguments(parser: ArgumentParser) -> None:
 def _table(arguments: Namespace) -> None:
     from mmran.config.tables import TableSpec
     from mmran.files import read_json
+    from mmran.report.formats import write_table
     from mmran.report.results import read_costs, read_summary, spec_digest
-    from mmran.report.tables import metrics_table, parameters_table, write_table
+    from mmran.report.tables import metrics_table, parameters_table
 
     spec = TableSpec.read(arguments.spec)
     experiments = dict.fromkeys(row.experiment for row in spec.rows)

@@ -1,29 +1,47 @@
-"""One table as text: csv for programs, Markdown, LaTeX (booktabs) and HTML for readers."""
+"""One table as text: csv for programs, Markdown, LaTeX and HTML for readers."""
 
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from html import escape
+from pathlib import Path
+
+from mmran.files import write_text
+from mmran.report import escape
 
 MISSING = "-"
-"""Stands where there is no number: a task that a network lacks, a value that the paper does not print."""
+"""Printed where there is no number: a task that a network lacks, a value that the paper does not print."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A printed value, and whether it is the best of its column."""
+    """A printed value.
+
+    Attributes:
+        text: what every format prints.
+        best: whether it is set in bold: no row of its column is better.
+        spread: interval or deviation that readers see behind the value, such as "± 1.20"; csv has columns for it.
+    """
 
     text: str
     best: bool = False
+    spread: str = ""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its name in the csv and its heading for readers."""
+    """A column.
+
+    Attributes:
+        key: its name in the csv.
+        title: its heading for readers.
+        shown: whether readers see it; the csv has every column.
+    """
 
     key: str
     title: str
+    shown: bool = True
 
 
 @dataclass(frozen=True)
@@ -45,14 +63,14 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def for_readers(self) -> "Table":
-        """The same with every column of the paper's values beside ours, less those that are all missing."""
+        """The columns that readers see: each of the paper's values next to ours, unless the paper prints none."""
         keys = [column.key for column in self.columns]
         order = []
-        for i, key in enumerate(keys):
-            if key.startswith("paper_"):
+        for i, column in enumerate(self.columns):
+            if column.key.startswith("paper_") or not column.shown:
                 continue
             order.append(i)
-            if (paper := f"paper_{key}") in keys:
+            if (paper := f"paper_{column.key}") in keys:
                 j = keys.index(paper)
                 if any(row[j].text != MISSING for row in self.rows):
                     order.append(j)
@@ -66,11 +84,11 @@ class Table:
 
 
 def to_csv(table: Table) -> str:
-    """Column names of the contract, then the rows; numbers as printed, `-` where there is none."""
+    """The keys of the columns, then the rows; numbers as printed, `-` where there is none."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([column.key for column in table.columns])
-    writer.writerows([cell.text for cell in row] for row in table.rows)
+    writer.writerows([escape.csv_cell(cell.text) for cell in row] for row in table.rows)
     return text.getvalue()
 
 
@@ -82,102 +100,107 @@ def to_markdown(table: Table) -> str:
         return "| " + " | ".join(cells) + " |"
 
     def cell(value: Cell) -> str:
-        text = "–" if value.text == MISSING else value.text.replace("|", "\\|")
-        return f"**{text}**" if value.best else text
+        text = "–" if value.text == MISSING else escape.markdown(value.text)
+        text = f"**{text}**" if value.best else text
+        return f"{text} {escape.markdown(value.spread)}" if value.spread else text
 
-    lines = [line([column.title for column in table.columns])]
+    lines = [line([escape.markdown(column.title) for column in table.columns])]
     lines.append(line(["---", *["---:"] * (len(table.columns) - 1)]))
     lines += [line([cell(value) for value in row]) for row in table.rows]
-    notes = [f"\n{note}" for note in table.notes]
-    return "\n".join([f"**{table.title}**\n", *lines, *notes]) + "\n"
+    notes = [f"\n{escape.markdown(note)}" for note in table.notes]
+    return "\n".join([f"**{escape.markdown(table.title)}**\n", *lines, *notes]) + "\n"
 
 
-_TEX = {
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-    **{"α": r"$\alpha$", "β": r"$\beta$", "γ": r"$\gamma$", "×": r"$\times$", "±": r"$\pm$"},
-}
+_TEX_PACKAGES = r"% Needs \usepackage{booktabs,graphicx}, and \usepackage[T1]{fontenc} unless XeLaTeX or LuaLaTeX runs."
+# Shrinks what is wider than the text and leaves the rest as it is.
+_TEX_FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 
 
 def to_tex(table: Table) -> str:
-    """A LaTeX table that needs the package booktabs."""
+    """A LaTeX table as wide as the text at most; its first line names the packages it needs."""
     table = table.for_readers()
 
-    def plain(text: str) -> str:
-        return "".join(_TEX.get(character, character) for character in text)
-
     def cell(value: Cell) -> str:
-        text = "--" if value.text == MISSING else plain(value.text)
-        return f"\\textbf{{{text}}}" if value.best else text
+        text = "--" if value.text == MISSING else escape.tex(value.text)
+        text = f"\\textbf{{{text}}}" if value.best else text
+        return f"{text} {{\\scriptsize {escape.tex(value.spread)}}}" if value.spread else text
 
     def line(cells: list[str]) -> str:
         return " & ".join(cells) + r" \\"
 
     return "\n".join(
         [
+            _TEX_PACKAGES,
             r"\begin{table}",
             r"\centering",
-            f"\\caption{{{plain(table.title)}}}",
-            f"\\label{{tab:{table.name}}}",
+            f"\\caption{{{escape.tex(table.title)}}}",
+            f"\\label{{tab:{re.sub('[^A-Za-z0-9-]', '-', table.name)}}}",
+            _TEX_FITTED,
             f"\\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}",
             r"\toprule",
-            line([plain(column.title) for column in table.columns]),
+            line([escape.tex(column.title) for column in table.columns]),
             r"\midrule",
             *[line([cell(value) for value in row]) for row in table.rows],
             r"\bottomrule",
-            r"\end{tabular}",
-            *[f"\\par\\footnotesize {plain(note)}" for note in table.notes],
+            r"\end{tabular}}",
+            *[f"\\par\\smallskip{{\\footnotesize\\raggedright {escape.tex(note)}\\par}}" for note in table.notes],
             r"\end{table}",
             "",
         ]
     )
 
 
-# No colour of its own but greys by opacity: legible on the white, grey or dark page that shows it.
-_STYLE = """\
+# No color but grays by opacity: legible on the white, gray or dark page that shows it.
+STYLE = """\
 :root { color-scheme: light dark; }
+.mmran-scroll { overflow-x: auto; }
 .mmran-table { border-collapse: collapse; font: 14px/1.5 system-ui, sans-serif; margin: 1em 0; }
 .mmran-table caption { text-align: left; font-weight: 600; padding: .3em .8em; }
 .mmran-table th, .mmran-table td { text-align: right; padding: .25em .8em; }
-.mmran-table td { font-variant-numeric: tabular-nums; }
+.mmran-table td { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .mmran-table th:first-child { text-align: left; font-weight: 400; }
 .mmran-table thead th { border-top: 2px solid; border-bottom: 1px solid; font-weight: 600; }
 .mmran-table tbody tr:last-child > * { border-bottom: 2px solid; }
 .mmran-table .paper { opacity: .65; }
-.mmran-notes { font: 12px/1.5 system-ui, sans-serif; opacity: .8; margin: 0 .8em; }"""
+.mmran-table small { opacity: .8; }
+.mmran-notes { font: 12px/1.5 system-ui, sans-serif; opacity: .8; margin: 0 .8em; max-width: 60em; }"""
 
 
 def to_html(table: Table) -> str:
-    """A fragment with its own style, for a report or a browser."""
+    """A fragment with its style, for a report or a browser."""
+    return f'<meta charset="utf-8">\n<style>\n{STYLE}\n</style>\n{html_body(table)}'
+
+
+def html_body(table: Table) -> str:
+    """The table and its notes, without their style."""
     table = table.for_readers()
     shades = [' class="paper"' if column.key.startswith("paper_") else "" for column in table.columns]
 
     def cell(value: Cell, shade: str) -> str:
-        text = "–" if value.text == MISSING else escape(value.text)
-        return f"<td{shade}>{f'<strong>{text}</strong>' if value.best else text}</td>"
+        text = "–" if value.text == MISSING else escape.html(value.text)
+        text = f"<strong>{text}</strong>" if value.best else text
+        return f"<td{shade}>{text}{f' <small>{escape.html(value.spread)}</small>' if value.spread else ''}</td>"
 
     heads = [
-        f'<th scope="col"{shade}>{escape(column.title)}</th>'
+        f'<th scope="col"{shade}>{escape.html(column.title)}</th>'
         for column, shade in zip(table.columns, shades, strict=True)
     ]
     rows = [
-        f'<tr><th scope="row">{escape(row[0].text)}</th>'
+        f'<tr><th scope="row">{escape.html(row[0].text)}</th>'
         + "".join(cell(value, shade) for value, shade in zip(row[1:], shades[1:], strict=True))
         + "</tr>"
         for row in table.rows
     ]
     return "\n".join(
         [
-            '<meta charset="utf-8">',
-            f"<style>\n{_STYLE}\n</style>",
-            '<table class="mmran-table">',
-            f"<caption>{escape(table.title)}</caption>",
+            '<div class="mmran-scroll"><table class="mmran-table">',
+            f"<caption>{escape.html(table.title)}</caption>",
             f"<thead><tr>{''.join(heads)}</tr></thead>",
             "<tbody>",
             *rows,
             "</tbody>",
-            "</table>",
-            *[f'<p class="mmran-notes">{escape(note)}</p>' for note in table.notes],
+            "</table></div>",
+            *[f'<p class="mmran-notes">{escape.html(note)}</p>' for note in table.notes],
             "",
         ]
     )
@@ -190,3 +213,12 @@ FORMATS: Mapping[str, Callable[[Table], str]] = {
     "html": to_html,
 }
 """Ending of the file -> writer."""
+
+
+def write_table(table: Table, output: Path) -> list[Path]:
+    """Write csv, md, tex and html next to each other, with the stem of `output`; returns the four paths."""
+    paths = []
+    for suffix, text in FORMATS.items():
+        paths.append(output.with_suffix(f".{suffix}"))
+        write_text(paths[-1], text(table))
+    return paths

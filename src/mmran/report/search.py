@@ -14,8 +14,7 @@ from mmran.config.experiment import Experiment
 from mmran.errors import UserError
 from mmran.files import read_json
 from mmran.report.figures import style, write_drawing
-from mmran.report.formats import MISSING, Cell, Column, Table
-from mmran.report.tables import write_table
+from mmran.report.formats import MISSING, Cell, Column, Table, write_table
 from mmran.tune.search import COMPLETE, DIMENSIONS, FAILED, STATUSES
 
 TITLE = "Searching for a fixed weight of the two tasks"

@@ -6,15 +6,13 @@ from.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from mmran.config.tables import TableRow, TableSpec
 from mmran.errors import UserError
 from mmran.evaluation.summary import Summary
-from mmran.files import write_text
 from mmran.metrics.names import METRICS
-from mmran.report.formats import FORMATS, MISSING, Cell, Column, Table
+from mmran.report.formats import MISSING, Cell, Column, Table
 from mmran.report.results import refuse_mixing
 
 MEASURED = ("train_images_per_s", "train_peak_mb", "predict_images_per_s", "predict_peak_mb")
@@ -111,19 +109,6 @@ def _parameter_cells(row: TableRow, network: Mapping[str, Any]) -> dict[str, Cel
         "difference_percent": _number(paper and 100 * (millions - paper) / paper, "+.2f"),
         "gmacs": _number(macs and macs / 1e9, ".2f" if macs and macs >= 1e9 else ".2g"),
     }
-
-
-def write_table(table: Table, output: Path) -> list[Path]:
-    """Write csv, md, tex and html beside each other, with the stem of `output`.
-
-    Returns:
-        The four paths.
-    """
-    paths = []
-    for suffix, text in FORMATS.items():
-        paths.append(output.with_suffix(f".{suffix}"))
-        write_text(paths[-1], text(table))
-    return paths
 
 
 def _variant(table: str, row: TableRow, summary: Summary) -> Mapping[str, float | None]:

@@ -56,28 +56,27 @@ def make_figure(spec: FigureSpec, results: Path, protocol: str, store_path: Path
 
 
 def write_drawing(drawing: style.Drawing, output: Path) -> list[Path]:
-    """Write a drawing as svg and png, with its caption as txt, beside each other; returns the three paths."""
-    svg, png, caption = (output.with_suffix(ending) for ending in (".svg", ".png", ".txt"))
-    # None keeps matplotlib from adding the date, and its version, which changes no line of the picture.
-    facts: dict[str, Any] = {"Title": output.stem, "Description": drawing.caption}
-    undated = {**facts, "Date": None, "Creator": None}
+    """Write a drawing as svg, png and pdf, with its caption as txt, next to each other; returns the four paths."""
+    svg, png, pdf, caption = (output.with_suffix(ending) for ending in (".svg", ".png", ".pdf", ".txt"))
+    # None keeps matplotlib from adding the date and its version, so that equal figures are equal files.
+    facts: dict[str, Any] = {"Title": output.stem}
     with atomic_path(svg) as temporary:
+        undated = {**facts, "Description": drawing.caption, "Date": None, "Creator": None}
         drawing.figure.savefig(temporary, format="svg", dpi=style.DPI, metadata=undated)
-    unsigned: dict[str, Any] = {**facts, "Software": None}
+    with atomic_path(pdf) as temporary:
+        undated = {**facts, "Subject": drawing.caption, "CreationDate": None, "Creator": None, "Producer": None}
+        drawing.figure.savefig(temporary, format="pdf", dpi=style.DPI, metadata=undated)
+    with atomic_path(png) as temporary:
+        _write_png(drawing, temporary, {**facts, "Description": drawing.caption, "Software": None})
+    write_text(caption, drawing.caption + "\n")
+    return [svg, png, pdf, caption]
+
+
+def _write_png(drawing: style.Drawing, path: Path, metadata: dict[str, Any]) -> None:
     canvas = FigureCanvasAgg(drawing.figure)
     canvas.draw()
     pixels = np.array(canvas.buffer_rgba())
-    # No eye tells a grey of 100 from one of 101, but noise of that size is a third of the file of a slice.
-    grey = (pixels[..., 0] == pixels[..., 1]) & (pixels[..., 1] == pixels[..., 2])
-    pixels[grey] = np.round(pixels[grey] / 3) * 3
-    with atomic_path(png) as temporary:
-        imsave(
-            temporary,
-            pixels,
-            format="png",
-            dpi=style.DPI,
-            metadata=unsigned,
-            pil_kwargs={"optimize": True},
-        )
-    write_text(caption, drawing.caption + "\n")
-    return [svg, png, caption]
+    # The eye cannot tell a gray of 100 from one of 101, but noise of that size is a third of a slice's file.
+    gray = (pixels[..., 0] == pixels[..., 1]) & (pixels[..., 1] == pixels[..., 2])
+    pixels[gray] = np.round(pixels[gray] / 3) * 3
+    imsave(path, pixels, format="png", dpi=style.DPI, metadata=metadata, pil_kwargs={"optimize": True})

@@ -10,13 +10,14 @@ from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
 from mmran.config.figures import FigureSpec
+from mmran.data.cheng import CLASS_NAMES
 from mmran.metrics import classification
 from mmran.report.figures import style
 from mmran.report.figures.rows import Row, labels, sentence, source
 
 MOST_COLUMNS = 4
 SCALE = colormaps["Blues"]
-_LEFT_INCHES, _HEAD_INCHES, _FOOT_INCHES, _GAP_INCHES, _SCALE_INCHES = 0.82, 0.4, 0.5, 0.11, 0.62
+_LEFT_INCHES, _HEAD_INCHES, _FOOT_INCHES, _GAP_INCHES, _SCALE_INCHES = 0.82, 0.4, 0.64, 0.11, 0.62
 _PANEL_INCHES = (style.WIDTH_INCHES - _LEFT_INCHES - _SCALE_INCHES - 3 * _GAP_INCHES) / MOST_COLUMNS
 
 
@@ -88,7 +89,8 @@ def _draw_matrix(axes: Axes, row: Row, first: bool, last: bool) -> None:
         axes.set_yticklabels([name.replace(" ", "\n") for name in style.CLASS_TITLES])
         axes.set_ylabel("true class")
     if last:
-        axes.set_xticklabels([name.replace(" ", "\n") for name in style.CLASS_TITLES], fontsize=6)
+        # Slanted, since a column is narrower than the longest name.
+        axes.set_xticklabels(CLASS_NAMES, fontsize=6, rotation=-30, ha="left", rotation_mode="anchor")
 
 
 def _caption(spec: FigureSpec, rows: Sequence[Row], classifying: Sequence[Row]) -> str:

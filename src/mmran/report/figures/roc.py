@@ -19,8 +19,11 @@ _LEFT_INCHES, _HEAD_INCHES, _GAP_INCHES = 0.42, 0.25, 0.22
 _PANEL_INCHES = (style.WIDTH_INCHES - _LEFT_INCHES - 2 * _GAP_INCHES - 0.08) / 3
 _LEGEND_TOP_INCHES, _ENTRY_INCHES = 0.42, 0.146
 CORNER = 0.3
-"""The upper left corner that is enlarged: false positive rates below it, true positive rates above 1 less it."""
+"""Side of the upper left corner that is enlarged where curves crowd."""
 ENLARGED_FROM_AUC = 0.85
+INSET_SIDES = tuple(side / 100 for side in range(46, 23, -2))
+INSET_RIGHT, INSET_BOTTOM, INSET_MARGIN = 0.99, 0.1, 0.08
+"""Edges of the inset and the gap to the nearest curve, in rates."""
 _TICKS = ("0", "0.5", "1")
 _SHADE = "0.94"
 FIGURE_SPACE = "\u2007"
@@ -117,15 +120,15 @@ def _frame(axes: Axes, first: bool) -> None:
 
 
 def _draw_panel(axes: Axes, curves: Sequence[Curve], areas: Sequence[float], rows: Sequence[Row]) -> None:
-    crowded = float(np.median(areas)) >= ENLARGED_FROM_AUC
-    places = [axes, axes.inset_axes((0.5, 0.09, 0.46, 0.46))] if crowded else [axes]
+    inset = free_square(curves) if float(np.median(areas)) >= ENLARGED_FROM_AUC else None
+    places = [axes, axes.inset_axes(inset)] if inset else [axes]
     for place in places:
         place.plot([0, 1], [0, 1], color="0.75", linewidth=0.6)
         for (x, y), area, row in zip(curves, areas, rows, strict=True):
             name = f"{100 * area:.2f}".rjust(6, FIGURE_SPACE)
             place.plot(x, y, label=f"{name}  {row.label}", clip_on=place is not axes, **style.line(row.style))
         place.set_aspect("equal")
-    if crowded:
+    if inset:
         _frame_corner(axes, places[1])
     legend = axes.legend(
         *axes.get_legend_handles_labels(),
@@ -139,6 +142,24 @@ def _draw_panel(axes: Axes, curves: Sequence[Curve], areas: Sequence[float], row
         borderpad=0,
     )
     legend.get_title().set_fontsize(7)
+
+
+def free_square(curves: Sequence[Curve]) -> tuple[float, float, float, float] | None:
+    """The largest square in the lower right that no curve enters: left, bottom, width and height in rates.
+
+    Args:
+        curves: ROC curves, which never fall: one that is above the upper left corner of the square passes it by.
+
+    Returns:
+        None where curves leave no room for a square that can be read.
+    """
+    for side in INSET_SIDES:
+        left, top = INSET_RIGHT - side, INSET_BOTTOM + side
+        start = np.array([left - INSET_MARGIN])
+        # The diagonal is drawn too.
+        if min(left, *(float(_limits(curve, start)[0][0]) for curve in curves)) >= top + INSET_MARGIN:
+            return (left, INSET_BOTTOM, side, side)
+    return None
 
 
 def _frame_corner(axes: Axes, corner: Axes) -> None:

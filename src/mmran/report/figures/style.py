@@ -1,4 +1,4 @@
-"""How every figure looks: sizes, type, one colour and line per network, and a plain word where nothing can be drawn."""
+"""How every figure looks: page size, type, one color and line per network, and a message in place of a drawing."""
 
 import textwrap
 from collections.abc import Iterable
@@ -7,21 +7,27 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.textpath import TextPath
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 from mmran.data.cheng import CLASS_NAMES
 
 WIDTH_INCHES = 7.16
-"""Both columns of the journal."""
+"""Width of a page in inches, both columns of the journal."""
 DPI = 300
 CLASS_TITLES = tuple("pituitary tumor" if name == "pituitary" else name for name in CLASS_NAMES)
 
 RC: dict[str, Any] = {
-    # The one typeface that comes with matplotlib itself; drawn as paths, a figure looks alike on every machine.
-    "font.family": "DejaVu Sans",
+    # DejaVu Sans comes with matplotlib, so text is laid out alike on every machine; viewers without it fall back.
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
     "font.size": 7,
-    "svg.fonttype": "path",
-    # Without it the ids in an SVG are drawn by lot, and equal figures are unequal files.
+    # Labels are the user's words: a dollar sign in one must not start a formula that fails after all training.
+    "text.parse_math": False,
+    # Text stays text, so that readers can search, copy and edit it.
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+    # Without a fixed salt the ids in an SVG are random, and equal figures are unequal files.
     "svg.hashsalt": "mmran",
     "axes.linewidth": 0.6,
     "axes.titlesize": 7,
@@ -35,12 +41,15 @@ RC: dict[str, Any] = {
     "lines.dash_capstyle": "butt",
 }
 
-# At least 26 CIELAB units apart for normal, deuteranopic and protanopic eyes (Machado et al. 2009), and between
-# the white of paper and the black around a head. In grey the dashes tell them apart.
 COLORS = (
-    *("#40CAB1", "#CAA4F7", "#332288", "#882255", "#1274E1"),
-    *("#C9A04E", "#AC5947", "#0F829F", "#D55E00"),
+    *("#38C1A6", "#C4A2F5", "#332389", "#80184D", "#6D6ADD"),
+    *("#D1AC6A", "#A65646", "#177F99", "#D15900"),
 )
+"""One color per network, at least 26 CIELAB units from each other, from white paper and from the black around a head.
+
+The distance holds for normal, protanopic and deuteranopic vision (Machado et al. 2009). In grayscale the dashes tell
+the networks apart.
+"""
 # Dashes and width in points.
 _LINES: tuple[tuple[Any, float], ...] = (
     ((0, (7, 1.6)), 1.1),
@@ -51,56 +60,57 @@ _LINES: tuple[tuple[Any, float], ...] = (
     ((0, (2.6, 1.2)), 1.1),
     ((0, (8, 1.4, 1.2, 1.4, 1.2, 1.4)), 1.1),
 )
-ACCENT = "#D55E00"
-"""Of what a figure wants seen and no network owns: the filled holes."""
+ACCENT = "#D15900"
+"""Marks what a figure without network colors points at: filled holes, the training that needs no search."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure and the words below it."""
+    """A figure and its caption."""
 
     figure: Figure
     caption: str
 
 
 def color(order: int) -> str:
-    """Colour of the network whose place in the order of rows is `order`."""
+    """Color of the network at place `order` in the rows."""
     return COLORS[order % len(COLORS)]
 
 
 def line(order: int) -> dict[str, Any]:
-    """Colour, dashes and width of a network's line; all three return together after 63 networks."""
+    """Color, dashes and width of a network's line; the combination repeats after 63 networks."""
     dashes, width = _LINES[order % len(_LINES)]
     return {"color": color(order), "linestyle": dashes, "linewidth": width}
 
 
 def new_figure(height_inches: float) -> Figure:
-    """An empty figure as wide as the page."""
+    """Create an empty figure as wide as the page."""
     return Figure(figsize=(WIDTH_INCHES, height_inches), dpi=DPI, facecolor="white")
 
 
 def place(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
-    """Axes at a place given in inches from the left and upper edges of the figure."""
+    """Add axes at a position in inches from the left and upper edges of the figure."""
     total_width, total_height = figure.get_size_inches()
     bottom = total_height - top - height
     return figure.add_axes((left / total_width, bottom / total_height, width / total_width, height / total_height))
 
 
 def write(figure: Figure, left: float, top: float, text: str, **options: Any) -> None:
-    """Text whose upper left corner is at a place in inches from the left and upper edges of the figure."""
+    """Write text with its upper left corner at a position in inches from the left and upper edges of the figure."""
     total_width, total_height = figure.get_size_inches()
     options = {"va": "top", **options}
     figure.text(left / total_width, 1 - top / total_height, text, **options)
 
 
 def fitting_size(texts: Iterable[str], size_pt: float, width_inches: float) -> float:
-    """The type size, at most `size_pt`, at which none of some lines is wider than `width_inches`."""
-    widths_pt = [TextPath((0, 0), text, size=size_pt).get_extents().width for text in texts if text.strip()]
-    return size_pt * min(1.0, width_inches * 72 / max(widths_pt, default=1.0))
+    """The largest type size in points, at most `size_pt`, at which each line fits into `width_inches`."""
+    font = FontProperties(family=RC["font.sans-serif"][0], size=size_pt)
+    widths_pt = [text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] for text in texts]
+    return size_pt * min(1.0, width_inches * 72 / max([*widths_pt, 1e-9]))
 
 
 def message(title: str, sentence: str) -> Drawing:
-    """A figure that says why there is nothing to draw: a file that opens, and a sentence."""
+    """A figure that says why there is nothing to draw."""
     figure = new_figure(1.0)
     figure.text(0.5, 0.5, textwrap.fill(sentence, 90), ha="center", va="center", fontsize=9, color="0.25")
     return Drawing(figure, f"{title}. {sentence}")
