@@ -1,23 +1,29 @@
 """The networks of the registry and their variants, small enough to test."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from mmran.networks import NETWORKS, build, network_class, presets
+from mmran.config.configuration import Config
+from mmran.networks import NETWORKS, build, network_class
 from mmran.networks.attention import ATTENTIONS
 from mmran.networks.output import Network, NetworkOutput
 
 WIDTH = 1 / 16
+PAPER = Config.read([Path(__file__).resolve().parents[2] / "config.yaml"])
+CONFIGURED = {name: PAPER.resolve(name).network for name in PAPER.all_experiments()}
+# Of the experiments that share a network, the last one names it.
+DISTINCT = {(spec.name, str(spec.options)): name for name, spec in CONFIGURED.items()}
 VARIANTS = [
-    pytest.param(network, options, id=preset) for network in NETWORKS for preset, options in presets(network).items()
+    pytest.param(CONFIGURED[name].name, dict(CONFIGURED[name].options), id=name) for name in DISTINCT.values()
 ] + [
     pytest.param("mmran", {"attention": attention, "reading": "released"}, id=f"released-{attention}")
     for attention in ATTENTIONS
-    if attention not in ("none", "mram")  # presets already
+    if attention not in ("none", "mram")  # configured already
 ]
 SEGMENTING = [name for name in NETWORKS if "segmentation" in network_class(name).tasks]
 

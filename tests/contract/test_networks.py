@@ -10,23 +10,21 @@ from torch import Tensor
 from mmran.errors import UserError
 from mmran.networks import (
     NETWORKS,
-    PRESETS,
     build,
     complete_options,
     network_class,
     option_names,
-    presets,
 )
 from mmran.networks.complexity import parameter_count
 from mmran.networks.output import NetworkOutput
-from tests.contract.registry import VARIANTS, WIDTH, images_of, small, total, weighted_sum
+from tests.contract.registry import CONFIGURED, DISTINCT, VARIANTS, WIDTH, images_of, small, total, weighted_sum
 
 # Worked out by hand for the paper's reading: 26,418,820 in last encoder stage, decoder and heads; then for
 # C = 64, 128, 256, 512 (sum of C = 960, of C^2 = 348,160) a first block and shortcut of 10 C_in C + 5 C each,
 # 1,725,760 together; then what the variant adds: 9 C^2 + 3 C a second convolution, C^2 / 8 + 17 C / 16 an SE
 # gate, C^2 / 2 + C the gates of scSE, 41 C^2 + 2 C the multiscale module, C^2 / 2 a maximum branch.
 PARAMETERS = {
-    "baseline": 31_280_900,
+    "dynamic": 31_280_900,
     "se": 31_325_440,
     "scse": 31_455_940,
     "scse-msm": 42_596_100,
@@ -145,16 +143,12 @@ def test_compiles_without_graph_breaks(name, options):
 
 @pytest.mark.parametrize("preset", PARAMETERS)
 def test_parameter_count_at_full_width(preset):
-    (network, options), *others = [
-        (network, variants[preset]) for network in NETWORKS if preset in (variants := presets(network))
-    ]
-    assert others == []
-    assert parameter_count(network, **options) == PARAMETERS[preset]
+    assert parameter_count(CONFIGURED[preset].name, **CONFIGURED[preset].options) == PARAMETERS[preset]
 
 
-def test_every_listed_variant_has_a_stated_count():
-    assert {preset for network in NETWORKS for preset in presets(network)} == set(PARAMETERS)
-    assert set(PRESETS) <= set(NETWORKS)
+def test_every_configured_network_has_a_stated_count():
+    assert set(DISTINCT.values()) == set(PARAMETERS)
+    assert {spec.name for spec in CONFIGURED.values()} == set(NETWORKS)
 
 
 def test_smallest_image_and_smallest_width_go_through():

@@ -1,115 +1,123 @@
 """`mmran networks`: what can be trained, and what it costs."""
 
+import dataclasses
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from mmran.cli.experiments import config_argument, configuration_files
 from mmran.cli.verb import Verb
 from mmran.errors import UserError
+
+if TYPE_CHECKING:
+    from mmran.config.configuration import Config
+    from mmran.config.experiment import Experiment
 
 
 def _arguments(parser: ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group()
-    what.add_argument(
-        "--spec", nargs="+", type=Path, metavar="FILE", help="list these experiments' networks (spec.json)"
-    )
-    what.add_argument("--config", nargs="+", type=Path, metavar="FILE", help="list every experiment of a configuration")
-    parser.add_argument("--size", type=int, help="side of the image in pixels; else 512, or the experiment's own")
-    parser.add_argument("--width", type=float, help="channel multiplier; else 1.0, or the experiment's own")
-    parser.add_argument("--json", action="store_true", help="JSON instead of a table")
+    what.add_argument("--spec", nargs="+", type=Path, metavar="SPEC.json", help="list these experiments instead")
+    config_argument(what)
+    parser.add_argument("--size", type=int, metavar="PX", help="image side in pixels (default: the experiment's)")
+    parser.add_argument("--width", type=float, metavar="X", help="factor on channels (default: the experiment's)")
+    parser.add_argument("--json", action="store_true", help="print JSON, one entry per experiment")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write to a file instead of the terminal")
 
 
 def _run(arguments: Namespace) -> None:
     from mmran.files import canonical_json, write_text
 
-    entries = [_measure(**entry) for entry in _chosen(arguments)]
-    text = canonical_json(entries) if arguments.json else _table(entries)
+    experiments, published = _chosen(arguments)
+    networks: dict[str, dict[str, Any]] = {}
+    for experiment in experiments:
+        # Experiments that differ in their training alone share one network, and one count.
+        key = canonical_json([experiment.network.to_values(), experiment.input.size])
+        if key not in networks:
+            networks[key] = _measure(experiment) | {"experiments": []}
+        networks[key]["experiments"].append(experiment.name)
+    if arguments.json:
+        text = canonical_json([found | {"name": name} for found in networks.values() for name in found["experiments"]])
+    else:
+        text = _table(list(networks.values()), published)
     if arguments.output:
         write_text(arguments.output, text)
     else:
         print(text, end="")
 
 
-def _chosen(arguments: Namespace) -> list[dict[str, Any]]:
-    """What to list: keyword arguments of `_measure`."""
-    if arguments.spec or arguments.config:
-        entries = _experiments(arguments)
-    else:
-        from mmran.networks import NETWORKS, presets
-
-        entries = [
-            {"name": preset, "network": network, "options": options, "size": 512}
-            for network in NETWORKS
-            for preset, options in presets(network).items()
-        ]
-    for entry in entries:
-        if arguments.size is not None:
-            entry["size"] = arguments.size
-        if arguments.width is not None:
-            entry["options"] = entry["options"] | {"width": arguments.width}
-    return entries
-
-
-def _experiments(arguments: Namespace) -> list[dict[str, Any]]:
+def _chosen(arguments: Namespace) -> "tuple[list[Experiment], dict[str, float]]":
+    """The experiments to list, and the millions of parameters that the paper prints of some."""
+    from mmran.config.configuration import Config
     from mmran.config.experiment import Experiment
+    from mmran.config.load import load
 
+    published: dict[str, float] = {}
     if arguments.spec:
         experiments = [Experiment.read(path) for path in arguments.spec]
     else:
-        from mmran.config.configuration import Config
-
-        config = Config.read(arguments.config)
-        experiments = [config.resolve(name) for name in config.experiments()]
-    return [
-        {
-            "name": experiment.name,
-            "network": experiment.network.name,
-            "options": experiment.network.arguments,
-            "size": experiment.input.size,
-        }
-        for experiment in experiments
-    ]
+        config = Config.checked(load(configuration_files(arguments)))
+        experiments = [config.resolve(name) for name in config.all_experiments()]
+        published = _published_millions(config)
+    size, width = arguments.size, arguments.width
+    return [_changed(experiment, size, width) for experiment in experiments], published
 
 
-def _measure(name: str, network: str, options: dict[str, Any], size: int) -> dict[str, Any]:
+def _changed(experiment: "Experiment", size: int | None, width: float | None) -> "Experiment":
+    return dataclasses.replace(
+        experiment,
+        input=dataclasses.replace(experiment.input, size=experiment.input.size if size is None else size),
+        network=dataclasses.replace(experiment.network, width=experiment.network.width if width is None else width),
+    )
+
+
+def _published_millions(config: "Config") -> dict[str, float]:
+    """Experiment -> millions of parameters that the paper prints, from the tables of kind parameters."""
+    tables = [table for table in map(config.table, config.tables) if table.kind == "parameters"]
+    return {row.experiment: row.paper["params_m"] for table in tables for row in table.rows if "params_m" in row.paper}
+
+
+def _measure(experiment: "Experiment") -> dict[str, Any]:
     from mmran.networks import network_class
-    from mmran.networks.complexity import multiply_accumulates, parameter_count, published_millions
+    from mmran.networks.complexity import multiply_accumulates, parameter_count
 
+    name, arguments = experiment.network.name, experiment.network.arguments
     try:
+        found = network_class(name)
         return {
-            "name": name,
-            "network": network,
-            "options": options,
-            "tasks": list(network_class(network).tasks),
-            "stride": network_class(network).stride,
-            "size": size,
-            "width": options.get("width", 1.0),
-            "parameters_full_width": parameter_count(network, **(options | {"width": 1.0})),
-            "parameters": parameter_count(network, **options),
-            "published_millions": published_millions(network, options),
-            "multiply_accumulates": multiply_accumulates(network, size, **options),
+            "network": name,
+            "options": arguments,
+            "tasks": list(found.tasks),
+            "stride": found.stride,
+            "size": experiment.input.size,
+            "width": experiment.network.width,
+            "parameters_full_width": parameter_count(name, **(arguments | {"width": 1.0})),
+            "parameters": parameter_count(name, **arguments),
+            "multiply_accumulates": multiply_accumulates(name, experiment.input.size, **arguments),
         }
     except UserError as error:
-        raise UserError(f"{name}: {error}") from error
+        raise UserError(f"{experiment.name}: {error}") from error
 
 
-def _table(entries: list[dict[str, Any]]) -> str:
+def _table(networks: list[dict[str, Any]], published: Mapping[str, float]) -> str:
     from tabulate import tabulate
 
-    headers = ("network", "parameters, full width", "paper, million", "width", "parameters", "size", "GMAC")
-    rows = [
-        (
-            entry["name"],
-            f"{entry['parameters_full_width']:,}",
-            "" if entry["published_millions"] is None else f"{entry['published_millions']:.2f}",
-            f"{entry['width']:g}",
-            f"{entry['parameters']:,}",
-            entry["size"],
-            f"{entry['multiply_accumulates'] / 1e9:.3g}",
+    headers = ("experiment", "parameters, full width", "paper, million", "width", "parameters", "size", "GMAC")
+    rows = []
+    for found in networks:
+        first, *others = found["experiments"]
+        counts = [published[name] for name in found["experiments"] if name in published]
+        rows.append(
+            (
+                f"{first} and {len(others)} more" if others else first,
+                f"{found['parameters_full_width']:,}",
+                f"{counts[0]:.2f}" if counts else "",
+                f"{found['width']:g}",
+                f"{found['parameters']:,}",
+                found["size"],
+                f"{found['multiply_accumulates'] / 1e9:.3g}",
+            )
         )
-        for entry in entries
-    ]
     aligned = ("left", *["right"] * (len(headers) - 1))
     return tabulate(rows, headers, tablefmt="simple", colalign=aligned, disable_numparse=True) + "\n"
 
@@ -119,11 +127,11 @@ VERBS: tuple[Verb, ...] = (
         name="networks",
         help="list the networks with their parameters and multiply-accumulates",
         description=(
-            "List every network: trainable parameters at full width and at the width asked for, the count "
-            "that Table 3 of the paper prints, and the multiply-accumulates (in billions) of one forward "
-            "pass of one image. Weights are never allocated, so this is quick on any machine.\n\n"
+            "List the network of every experiment: trainable parameters at full width and at its own, the count that "
+            "the paper prints, and multiply-accumulates (in billions) of one forward pass of one image. Experiments "
+            "that share a network share a line. Allocates no weights, so it is quick on any machine.\n\n"
             "  mmran networks --size 256 --width 0.25\n"
-            "  mmran networks --json --config config.yaml --output networks.json"
+            "  mmran networks --config config.yaml mine.yaml --json --output networks.json"
         ),
         arguments=_arguments,
         run=_run,

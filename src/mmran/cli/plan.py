@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmran.cli.experiments import config_argument
+from mmran.cli.experiments import config_argument, configuration_files
 from mmran.cli.verb import Verb
 from mmran.errors import UserError
 
@@ -45,7 +45,7 @@ def _run(arguments: Namespace) -> None:
     from mmran.planning.totals import totals
 
     _check(arguments)
-    values = load(arguments.config)
+    values = load(configuration_files(arguments))
     values |= {"results": str(arguments.results)} if arguments.results else {}
     values |= {"source": arguments.source} if arguments.source else {}
     config = Config.checked(values)

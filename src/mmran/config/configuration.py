@@ -55,9 +55,8 @@ class Config:
         config = cls(checked)
         for name in checked["protocols"]:
             config.protocol(name)
-        for name, entry in entries.items():
-            if not isinstance(entry, str):
-                check_experiment(config.resolve(name))
+        for name in config.all_experiments():
+            check_experiment(config.resolve(name))
         return config
 
     @property
@@ -141,6 +140,10 @@ class Config:
     def experiments(self) -> list[str]:
         """Names of the experiments that some table or figure shows, in the order in which they do."""
         return self._shown(*self.values["tables"].values(), *self.values.get("figures", {}).values())
+
+    def all_experiments(self) -> list[str]:
+        """Names of all experiments, shown or not; aliases are none."""
+        return [name for name, entry in self.values["experiments"].items() if not isinstance(entry, str)]
 
     def trained_for(self, name: str) -> list[str]:
         """Names of the experiments that one table or figure shows."""

@@ -16,6 +16,10 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_DEPTH, _MAX_NODES = 30, 100_000
 
 
+PAPER = Path(__file__).with_name("paper.yaml")
+"""The paper's configuration, as it comes with the package."""
+
+
 def load(paths: Iterable[Path | str]) -> dict[str, Any]:
     """Read configuration files, each laid over those before it.
 

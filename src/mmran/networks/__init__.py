@@ -31,27 +31,6 @@ NETWORKS: dict[str, str] = {
 }
 """Name -> "module:Class", imported when asked for."""
 
-PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "mmran": {
-        "baseline": {"attention": "none"},
-        "se": {"attention": "se"},
-        "scse": {"attention": "scse"},
-        "scse-msm": {"attention": "scse-msm"},
-        "scse-msm-gmp": {"attention": "scse-msm-gmp"},
-        "scse-msm-gmp-res": {"attention": "scse-msm-gmp-res"},
-        "mmran": {"attention": "mram"},
-        "mmran-released": {"attention": "mram", "reading": "released"},
-        "mmran-released-baseline": {"attention": "none", "reading": "released"},
-    },
-    "mb-dcnn": {"mb-dcnn": {}, "mb-dcnn-resnet50": {"backbone": "resnet50"}},
-}
-"""Variants worth listing: network -> name -> options. Any other network is listed as it is by default."""
-
-
-def presets(name: str) -> dict[str, dict[str, Any]]:
-    """The variants of a network that are worth listing: name -> options."""
-    return PRESETS.get(name, {name: {}})
-
 
 def network_class(name: str) -> "type[Network]":
     """The class of a network.

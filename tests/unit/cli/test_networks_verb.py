@@ -1,14 +1,18 @@
 """The verb `networks`, and the costs it lists."""
 
 import json
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
+from mmran.cli.experiments import configuration_files
 from mmran.cli.networks import VERBS
+from mmran.config.load import PAPER, load
 from mmran.errors import UserError
-from mmran.networks.complexity import multiply_accumulates, published_millions
+from mmran.files import write_json
+from mmran.networks.complexity import multiply_accumulates
 
 
 def run(*words: str) -> None:
@@ -57,17 +61,40 @@ def test_multiply_accumulates_are_weights_times_the_pixels_they_are_applied_to()
     assert multiply_accumulates("mmran", 512, attention="none", reading="released") == by_hand
 
 
-def test_published_count_belongs_to_the_network_whatever_its_width_or_how_its_defaults_are_written():
-    assert published_millions("mmran", {"width": 0.25}) == 42.73
-    assert published_millions("mmran", {"attention": "mram", "reading": "paper"}) == 42.73
-    assert published_millions("mmran", {"attention": "se"}) is None
+@pytest.fixture
+def small(tmp_path: Path) -> list[str]:
+    """The paper's configuration with three experiments, two of which share a network."""
+    values = load([PAPER])
+    names = ("fixed-0.2", "dynamic", "mmran")
+    rows = [{"label": "MMRAN", "experiment": "mmran", "paper": {"params_m": 42.73}}]
+    values["tables"] = {"sizes": {"title": "Sizes", "kind": "parameters", "rows": rows}}
+    values |= {"figures": {}, "experiments": {name: values["experiments"][name] for name in names}}
+    write_json(tmp_path / "config.yaml", values)
+    return ["--config", str(tmp_path / "config.yaml")]
 
 
-def test_table_lists_every_variant_with_counts_at_both_widths(capsys):
-    run("--size", "32", "--width", "0.25")
-    lines = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines()[2:]}
-    assert lines["mmran"][1:6] == ["42,770,180", "42.73", "0.25", "2,689,220", "32"]
-    assert lines["baseline"][1:3] == ["31,280,900", "0.25"]  # Table 3 has no such row
+def test_table_lists_every_network_with_counts_at_both_widths(small, capsys):
+    run(*small, "--size", "32", "--width", "0.25")
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [line[0] for line in lines] == ["dynamic", "mmran"]
+    assert lines[0][1:6] == ["and", "1", "more", "31,280,900", "0.25"]  # the tables print no count of it
+    assert lines[1][1:6] == ["42,770,180", "42.73", "0.25", "2,689,220", "32"]
+
+
+def test_json_has_an_entry_for_each_experiment(small, capsys):
+    run(*small, "--size", "32", "--width", "0.0625", "--json")
+    entries = json.loads(capsys.readouterr().out)
+    assert [entry["name"] for entry in entries] == ["dynamic", "fixed-0.2", "mmran"]
+    assert entries[0]["parameters"] == entries[1]["parameters"] < entries[2]["parameters"]
+
+
+def test_away_from_a_checkout_the_papers_configuration_is_used_and_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert configuration_files(Namespace(config=None, verb="networks")) == [PAPER]
+    assert "mmran networks: no config.yaml here; using the paper's configuration" in capsys.readouterr().err
+    (tmp_path / "config.yaml").write_text("")
+    assert configuration_files(Namespace(config=None, verb="networks")) == [Path("config.yaml")]
+    assert configuration_files(Namespace(config=[Path("mine.yaml")], verb="networks")) == [Path("mine.yaml")]
 
 
 def test_json_of_an_experiment_has_its_own_width_and_size(tmp_path):
@@ -84,8 +111,8 @@ def test_json_of_an_experiment_has_its_own_width_and_size(tmp_path):
     assert entry["parameters"] < entry["parameters_full_width"]
 
 
-def test_impossible_size_or_option_names_the_row(tmp_path):
-    with pytest.raises(UserError, match=r"baseline: size 100: network mmran needs a positive multiple of 16"):
-        run("--size", "100")
+def test_impossible_size_or_option_names_the_experiment(small, tmp_path):
+    with pytest.raises(UserError, match=r"dynamic: size 100: network mmran needs a positive multiple of 16"):
+        run(*small, "--size", "100")
     with pytest.raises(UserError, match=r"mine: network option attention: 'x' is unknown"):
         run("--spec", spec(tmp_path / "spec.json", attention="x"))
