@@ -69,16 +69,29 @@ def check_names(values: Mapping[str, Any]) -> None:
             for row in shown["rows"]:
                 lookup(experiments, row["experiment"], "experiment", f"{kind}.{name}")
     for table, shown in values["tables"].items():
-        where = f"config: tables.{table}"
-        if shown["kind"] == "metrics" and "metrics" not in shown:
-            raise UserError(f"{where}: kind is metrics, but it names none; add e.g. metrics: [dice, acc]")
-        if shown["kind"] != "metrics" and "metrics" in shown:
-            raise UserError(f"{where}: a table of kind {shown['kind']} does not use metrics; remove them")
+        _check_table(f"config: tables.{table}", shown)
     for figure, shown in values.get("figures", {}).items():
         if shown["kind"] != "hole-filling" and "paper" in shown:
             raise UserError(f"config: figures.{figure}: only kind hole-filling uses paper; remove it")
     if "search" in values:
         _check_search(values["search"], experiments)
+
+
+def _check_table(where: str, shown: Mapping[str, Any]) -> None:
+    """Refuse what a table of its kind would not show."""
+    if shown["kind"] == "metrics" and "metrics" not in shown:
+        raise UserError(f"{where}: kind is metrics, but it names none; add e.g. metrics: [dice, acc]")
+    if shown["kind"] != "metrics" and "metrics" in shown:
+        raise UserError(f"{where}: a table of kind {shown['kind']} does not use metrics; remove them")
+    columns = shown.get("metrics", ["params_m"])
+    for row in shown["rows"]:
+        if unused := [name for name in row.get("paper", {}) if name not in columns]:
+            raise UserError(
+                f"{where}: row {row['label']!r}: paper.{unused[0]} is no column of this table; "
+                f"{known_names(unused[0], columns)}"
+            )
+        if shown["kind"] != "metrics" and "variant" in row:
+            raise UserError(f"{where}: row {row['label']!r}: a table of kind {shown['kind']} does not use variant")
 
 
 def _check_search(search: Mapping[str, Any], experiments: Mapping[str, Any]) -> None:

@@ -8,15 +8,17 @@ from typing import Any
 import yaml
 
 from mmran.errors import UserError, known_names
+from mmran.metrics.names import METRICS
 
 _PATH = Path(__file__).with_name("schema.yaml")
 
 
 @functools.cache
 def schema() -> dict[str, Any]:
-    """The schema, as JSON Schema 2020-12."""
+    """The schema, as JSON Schema 2020-12; the names of metrics are those of `mmran.metrics.names`."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     values: dict[str, Any] = yaml.load(_PATH.read_text(encoding="utf-8"), Loader=loader)
+    values["$defs"]["metric"]["enum"] = list(METRICS)
     return values
 
 

@@ -5,6 +5,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from mmran.errors import UserError
 from mmran.networks.output import NetworkOutput
 from mmran.networks.y_net import YNet
 from mmran.training.multitask import Multitask
@@ -24,8 +25,14 @@ class Staged(Multitask):
     """
 
     def stages(self) -> tuple[Stage, ...]:
-        """The two stages."""
+        """The two stages.
+
+        Raises:
+            UserError: fewer epochs than stages.
+        """
         epochs = self.experiment.training.epochs
+        if epochs < 2:
+            raise UserError(f"training.epochs: {epochs} is too few for two stages, as of y-net; set 2 or more")
         return Stage(SEGMENTATION, epochs // 2), Stage(JOINT, epochs - epochs // 2)
 
     def begin(self, stage: Stage) -> None:

@@ -21,6 +21,7 @@ from mmran.errors import UserError
 from mmran.files import canonical_json, read_json, sha256_text, write_text_if_changed
 from mmran.workflow import checkout, slurm
 from mmran.workflow.conda import after_activation, check_conda
+from mmran.workflow.feasible import check_trainable
 from mmran.workflow.specs_lock import hold_specs
 
 # Names the copy of the configuration to the jobs of a run.
@@ -129,6 +130,9 @@ def _start(workflow: Any, values: Mapping[str, Any]) -> Run:
     frozen = None if workflow.is_main_process else os.environ.get(_RUN_CONFIG)
     config = Config.checked(read_json(frozen) if frozen else _as_written(workflow, values))
     config.require_source()
+    if workflow.is_main_process:
+        searched = [] if config.search is None else [config.search.experiment]
+        check_trainable([*map(config.resolve, config.experiments()), *searched])
     run = Run(workflow, config, str(folder / "envs" / "mmran.yaml"))
     if workflow.is_main_process:
         run.rerun_by_records()

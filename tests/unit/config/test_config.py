@@ -122,6 +122,14 @@ def test_a_specification_reads_back_as_the_experiment_it_was(paper: dict[str, An
         ),
         ({"tables": {"table1": {"metrics": ["dcie"]}}}, r"metrics\.0: 'dcie' is unknown; did you mean 'dice'"),
         ({"tables": {"table3": {"metrics": ["dice"]}}}, r"tables\.table3: a table of kind parameters does not use"),
+        (
+            {"tables": {"table1": {"rows": [{"label": "x", "experiment": "se", "paper": {"acc": 1, "f2": 1}}]}}},
+            r"tables\.table1: row 'x': paper\.f2 is no column of this table; .*known: acc, dice",
+        ),
+        (
+            {"tables": {"table3": {"rows": [{"label": "x", "experiment": "se", "variant": "pkp"}]}}},
+            r"tables\.table3: row 'x': a table of kind parameters does not use variant",
+        ),
         ({"figures": {"figure8": {"paper": {"gain": [1]}}}}, r"figures\.figure8: only kind hole-filling uses paper"),
         ({"protocols": {"paper": {"method": "slcie"}}}, r"'slcie' is unknown; did you mean 'slice'"),
         (
