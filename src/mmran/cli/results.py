@@ -1,5 +1,6 @@
-"""`mmran evaluate` and `mmran table`: from predictions to numbers, and from numbers to the paper's tables."""
+"""From predictions to numbers, and from numbers to tables and their overview."""
 
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,21 +60,22 @@ def _table_arguments(parser: ArgumentParser) -> None:
 
 def _table(arguments: Namespace) -> None:
     from mmran.config.tables import TableSpec
-    from mmran.files import read_json
     from mmran.report.formats import write_table
+    from mmran.report.notes import notes_of
     from mmran.report.results import read_costs, read_summary, spec_digest
-    from mmran.report.tables import metrics_table, parameters_table
+    from mmran.report.sizes import parameters_table, read_sizes
+    from mmran.report.tables import metrics_table
 
     spec = TableSpec.read(arguments.spec)
+    results, protocol = arguments.results, arguments.protocol
     experiments = dict.fromkeys(row.experiment for row in spec.rows)
     if spec.kind == "parameters":
-        networks = arguments.networks or arguments.results / "networks" / f"{spec.name}.json"
-        costs = {name: read_costs(arguments.results, name, arguments.protocol) for name in experiments}
-        table = parameters_table(spec, read_json(networks), costs)
+        sizes = read_sizes(arguments.networks or results / "networks" / f"{spec.name}.json")
+        table = parameters_table(spec, sizes, {name: read_costs(results, name, protocol) for name in experiments})
     else:
-        summaries = {name: read_summary(arguments.results, name, arguments.protocol) for name in experiments}
-        expected = {name: spec_digest(arguments.results, name, arguments.protocol) for name in experiments}
-        table = metrics_table(spec, summaries, expected)
+        summaries = {name: read_summary(results, name, protocol) for name in experiments}
+        expected = {name: spec_digest(results, name, protocol) for name in experiments}
+        table = metrics_table(spec, summaries, expected, notes_of(results, protocol, spec.rows))
     for path in write_table(table, arguments.output):
         print(path)
 
@@ -86,16 +88,36 @@ def _show(arguments: Namespace) -> None:
     tables = sorted(arguments.results.glob("tables/**/*.md"))
     if not tables:
         raise UserError(f"{arguments.results}: holds no tables; run snakemake with the configuration that names it")
+    texts = [path.read_text(encoding="utf-8").strip() for path in tables]
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.markdown import Markdown
+
+        console = Console()
+        for path, text in zip(tables, texts, strict=True):
+            console.rule(f"{path.parent.name}/{path.stem}" if path.parent.name != "tables" else path.stem)
+            console.print(Markdown(text))
+    else:
+        print("\n\n".join(texts))
+    print("\nwritten:")
     for path in tables:
-        print(f"{path.read_text(encoding='utf-8').strip()}\n")
-    print("written:")
-    for path in [
-        *tables,
-        *sorted(arguments.results.glob("figures/**/*.png")),
-        *sorted(arguments.results.glob("report.*")),
-    ]:
-        others = "" if path.suffix != ".md" else "  (and .csv, .tex, .html)"
-        print(f"  {path}{others}")
+        print(f"  {path}  (and .csv, .tex, .html)")
+    for path in sorted(arguments.results.glob("figures/**/*.png")):
+        print(f"  {path}  (and .svg, .pdf, .txt)")
+    for path in [*sorted(arguments.results.glob("overview.html")), *sorted(arguments.results.glob("report.*"))]:
+        print(f"  {path}")
+
+
+def _overview_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="folder of results, such as results/demo")
+
+
+def _overview(arguments: Namespace) -> None:
+    from mmran.report.overview import read_overview
+    from mmran.report.overview_text import write_overview
+
+    for path in write_overview(read_overview(arguments.results), arguments.results):
+        print(path)
 
 
 VERBS: tuple[Verb, ...] = (
@@ -116,23 +138,35 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         name="table",
-        help="put one of the paper's tables together, its values beside ours",
+        help="make one of the paper's tables, its values next to ours",
         description=(
-            "Write a table as csv, md, tex and html beside each other from the summaries of its experiments. "
-            "Refuses summaries of different slices, splits or outdated specifications. A table of kind "
-            "parameters is made from what `mmran networks --json` writes.\n\n"
+            "Write a table as csv, md, tex and html from the summaries of its experiments. Several seeds are printed "
+            "as mean and standard deviation. Refuses summaries of different slices or splits, or of outdated "
+            "specifications. A table of kind parameters is made from what `mmran networks --json` writes.\n\n"
             "  mmran table --spec results/demo/specs/tables/table1.json --results results/demo --protocol paper \\\n"
-            "      --output results/demo/tables/table1.csv"
+            "      --output results/demo/tables/paper/table1.csv"
         ),
         arguments=_table_arguments,
         run=_table,
     ),
     Verb(
         name="show",
-        help="print the tables of a run and name the files",
-        description="Print every table that a run has made, and say where tables, figures and report lie.\n\n"
-        "  mmran show results/demo",
+        help="print the tables of a run and list its files",
+        description=(
+            "Print every table of a run, formatted in a terminal and as Markdown when piped, and list tables, figures "
+            "and report.\n\n  mmran show results/demo"
+        ),
         arguments=_show_arguments,
         run=_show,
+    ),
+    Verb(
+        name="overview",
+        help="write the start page of the report",
+        description=(
+            "Write overview.html and overview.md: what was run on which data, how long and where, every table with "
+            "its last row up front, findings of the audit, and versions.\n\n  mmran overview results/demo"
+        ),
+        arguments=_overview_arguments,
+        run=_overview,
     ),
 )

@@ -1,15 +1,16 @@
-"""What tables and figures share: an experiment's results, and the refusal to mix what does not belong together."""
+"""What tables and figures share: reading an experiment's results, and refusing those that do not belong together."""
 
 import statistics
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mmran.config.accepted import accepted_spec
 from mmran.errors import UserError
-from mmran.evaluation.record import read_inference
+from mmran.evaluation.record import InferenceRecord, read_inference
 from mmran.evaluation.summary import Summary
-from mmran.files import read_json, sha256_file
+from mmran.files import sha256_file
+from mmran.training.record import RunRecord, read_runs
 
 
 def read_summary(results: Path, experiment: str, protocol: str) -> Summary:
@@ -28,30 +29,44 @@ def read_summary(results: Path, experiment: str, protocol: str) -> Summary:
     return summary
 
 
-def read_costs(results: Path, experiment: str, protocol: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Costs:
     """What the trainings and predictions of one experiment cost on the machine that ran them.
 
-    Returns:
-        train_images_per_s and predict_images_per_s (medians over trials), train_peak_mb and predict_peak_mb (maxima),
-        and machine, a text.
+    Attributes:
+        train_images_per_s, predict_images_per_s: medians over the trials.
+        train_peak_mb, predict_peak_mb: maxima over the trials, in MiB.
+        machine: device, precision and, on a CPU, threads.
+    """
+
+    train_images_per_s: float
+    train_peak_mb: float
+    predict_images_per_s: float
+    predict_peak_mb: float
+    machine: str
+
+
+def read_costs(results: Path, experiment: str, protocol: str) -> Costs:
+    """Read what one experiment cost.
 
     Raises:
         UserError: it was not trained or predicted.
     """
     folder = results / "experiments" / experiment / protocol
-    runs = read_json(folder / "runs.json")
-    predictions = read_inference(folder / "inference.json")
-    first = predictions[0]
-    machine = f"{first.device_name}, {first.precision}"
-    if first.device == "cpu":
-        machine += f", threads: {first.threads}"
-    return {
-        "train_images_per_s": statistics.median(run["images_per_s"] for run in runs),
-        "train_peak_mb": max(run["peak_memory_mb"] for run in runs),
-        "predict_images_per_s": statistics.median(record.images_per_s for record in predictions),
-        "predict_peak_mb": max(record.peak_memory_mb for record in predictions),
-        "machine": machine,
-    }
+    runs, predictions = read_runs(folder / "runs.json"), read_inference(folder / "inference.json")
+    return Costs(
+        train_images_per_s=statistics.median(run.images_per_s for run in runs),
+        train_peak_mb=max(run.peak_memory_mb for run in runs),
+        predict_images_per_s=statistics.median(record.images_per_s for record in predictions),
+        predict_peak_mb=max(record.peak_memory_mb for record in predictions),
+        machine=machine_name(predictions[0]),
+    )
+
+
+def machine_name(record: RunRecord | InferenceRecord) -> str:
+    """What a trial ran on: "NVIDIA H100, bfloat16", or "AMD EPYC, float32, threads: 2"."""
+    threads = f", threads: {record.threads}" if record.device == "cpu" else ""
+    return f"{record.device_name}, {record.precision}{threads}"
 
 
 def spec_digest(results: Path, experiment: str, protocol: str) -> str:
@@ -69,10 +84,10 @@ def spec_digest(results: Path, experiment: str, protocol: str) -> str:
 
 
 def refuse_mixing(where: str, summaries: Mapping[str, Summary], expected_specs: Mapping[str, str]) -> None:
-    """Refuse to put results side by side that do not belong together.
+    """Refuse to combine results that do not belong together.
 
     Args:
-        where: what they were to stand in, such as "table table1".
+        where: what would show them, such as "table table1".
         summaries: experiment -> its summary, at least one.
         expected_specs: experiment -> SHA-256 of its specification as it is now.
 

@@ -1,171 +1,160 @@
-"""The paper's tables: a specification and the summaries of its experiments -> our values beside the paper's.
+"""Tables of metrics: a specification and the summaries of its experiments -> our values next to the paper's.
 
-Refuses to put numbers side by side that were not measured on the same slices and the same split, that were
-measured under another specification than the present one, or whose cases.csv is not the one they were summed
-from.
+Refuses to combine numbers that were measured on different slices or splits, or under another specification than the
+present one.
 """
 
+import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from mmran.config.tables import TableRow, TableSpec
 from mmran.errors import UserError
-from mmran.evaluation.summary import Summary
+from mmran.evaluation.summary import Summary, Values
 from mmran.metrics.names import METRICS
 from mmran.report.formats import MISSING, Cell, Column, Table
 from mmran.report.results import refuse_mixing
 
-MEASURED = ("train_images_per_s", "train_peak_mb", "predict_images_per_s", "predict_peak_mb")
-MEMORY_NOTE = "Memory is that of tensors on a GPU, and on a CPU that of the whole process."
-MISSED_NOTE = "HD95 counts a missed tumor as the diagonal of the image; the next column counts the missed."
+COMPANIONS: Mapping[str, Sequence[str]] = {
+    "hd95_mm": ("hd95_median_mm", "hd95_overlapping_mm", "n_missed", "n_no_overlap"),
+}
+"""Metric -> those printed next to it, since it misleads alone: a few empty masks decide a mean distance."""
+HD95_NOTE = (
+    "HD95 counts an empty mask as the diagonal of the image. Empty: masks without a pixel. No overlap: masks that "
+    "touch no tumor pixel. Both are numbers of slices."
+)
+ONE_SEED_NOTE = (
+    "One seed shows no spread between trainings: a difference between two rows can be one between two seeds."
+)
 
 
-def metrics_table(spec: TableSpec, summaries: Mapping[str, Summary], expected_specs: Mapping[str, str]) -> Table:
+def metrics_table(
+    spec: TableSpec,
+    summaries: Mapping[str, Summary],
+    expected_specs: Mapping[str, str],
+    notes: Sequence[str] = (),
+) -> Table:
     """A table of metrics.
+
+    Several seeds are printed as their mean and standard deviation. The csv has them in columns, and names where each
+    row comes from: seeds, experiment, variant and specification.
 
     Args:
         spec: what the table shows.
         summaries: experiment -> its summary.
         expected_specs: experiment -> SHA-256 of its specification as it is now.
+        notes: sentences below the table, after those on protocol and metrics.
 
     Raises:
-        UserError: an unknown metric or variant, or summaries that must not stand side by side.
+        UserError: an unknown metric or variant, or summaries that do not belong together.
     """
-    metrics = spec.metrics
-    unknown = [name for name in metrics if name not in METRICS]
-    if unknown or not metrics:
+    _check_metrics(spec)
+    chosen = {row.experiment: summaries[row.experiment] for row in spec.rows}
+    refuse_mixing(f"table {spec.name}", chosen, expected_specs)
+    by_seed = [_values_by_seed(spec.name, row, chosen[row.experiment]) for row in spec.rows]
+    several = any(len(seeds) > 1 for seeds in by_seed)
+    columns = [_column("row", "", [Cell(row.label) for row in spec.rows])]
+    columns.append(_column("n", "n", [Cell(str(chosen[row.experiment].n)) for row in spec.rows]))
+    shown = _with_companions(spec.metrics)
+    for name in shown:
+        columns.append(_column(name, METRICS[name].title, _metric_cells(name, by_seed)))
+        if several:
+            columns.append(_hidden(f"{name}_sd", [_deviation(name, seeds) or MISSING for seeds in by_seed]))
+    for name in spec.metrics:
+        paper = [row.paper.get(name) for row in spec.rows]
+        printed = _marked([_printed(name, [value and value / METRICS[name].scale]) for value in paper], name)
+        columns.append(_column(f"paper_{name}", "paper", printed))
+    columns += [
+        _hidden("seeds", [" ".join(str(seed.seed) for seed in chosen[row.experiment].seeds) for row in spec.rows]),
+        _hidden("experiment", [row.experiment for row in spec.rows]),
+        _hidden("variant", [row.variant for row in spec.rows]),
+        _hidden("spec", [chosen[row.experiment].digests["spec"][:12] for row in spec.rows]),
+    ]
+    below = [*_notes(spec, list(chosen.values()), several), *([HD95_NOTE] if "hd95_mm" in shown else []), *notes]
+    rows = tuple(zip(*(cells for _, cells in columns), strict=True))
+    return Table(spec.name, spec.title, tuple(column for column, _ in columns), rows, tuple(below))
+
+
+def _check_metrics(spec: TableSpec) -> None:
+    unknown = [name for name in spec.metrics if name not in METRICS]
+    if unknown or not spec.metrics:
         named = unknown[0] if unknown else "none"
         raise UserError(f"table {spec.name}: unknown metric {named}, expected some of {', '.join(METRICS)}")
-    rows = spec.rows
-    chosen = {row.experiment: summaries[row.experiment] for row in rows}
-    refuse_mixing(f"table {spec.name}", chosen, expected_specs)
-    variants = [_variant(spec.name, row, chosen[row.experiment]) for row in rows]
-    ours: dict[str, list[Cell]] = {}
+
+
+def _column(key: str, title: str, cells: Sequence[Cell]) -> tuple[Column, Sequence[Cell]]:
+    return Column(key, title), cells
+
+
+def _hidden(key: str, texts: Sequence[str]) -> tuple[Column, Sequence[Cell]]:
+    return Column(key, key, shown=False), [Cell(text) for text in texts]
+
+
+def _with_companions(metrics: Sequence[str]) -> list[str]:
+    """The metrics in their order, each followed by its companions, none twice."""
+    names: list[str] = []
     for name in metrics:
-        ours[name] = _metric_cells(name, [_scaled(name, variant.get(name)) for variant in variants])
-        if name == "hd95_mm" and "n_missed" not in metrics:
-            ours["n_missed"] = [_number(variant.get("n_missed"), "g") for variant in variants]
-    paper = {f"paper_{name}": _metric_cells(name, [row.paper.get(name) for row in rows]) for name in metrics}
-    columns = {
-        "row": [Cell(row.label) for row in rows],
-        "n": [Cell(str(chosen[row.experiment].n)) for row in rows],
-        **ours,
-        **paper,
-    }
-    return _table(spec, columns, [*_notes(spec, chosen), *([MISSED_NOTE] if "n_missed" in ours else [])])
+        names += [name, *(one for one in COMPANIONS.get(name, ()) if one not in metrics)]
+    return list(dict.fromkeys(names))
 
 
-def parameters_table(
-    spec: TableSpec,
-    networks: Sequence[Mapping[str, Any]],
-    measured: Mapping[str, Mapping[str, Any]] | None = None,
-) -> Table:
-    """A table of the networks' sizes, in millions of trainable parameters, and of what they cost where they ran.
-
-    Args:
-        spec: what the table shows; the paper's values are `params_m`.
-        networks: what `mmran networks --json` writes: name, parameters, and where known
-            parameters_full_width, multiply_accumulates, width and size.
-        measured: experiment -> `read_costs` of it; None leaves the measured columns out.
-
-    Raises:
-        UserError: a row's experiment is not among the networks.
-    """
-    by_name = {network["name"]: network for network in networks}
-    for row in spec.rows:
-        if row.experiment not in by_name:
-            known = ", ".join(by_name) or "none"
-            raise UserError(f"table {spec.name}: no network of {row.experiment} in the list: {known}")
-    chosen = [by_name[row.experiment] for row in spec.rows]
-    cells = [_parameter_cells(row, network) for row, network in zip(spec.rows, chosen, strict=True)]
-    notes = _notes(spec, {})
-    costs = dict.fromkeys(
-        f"width {network['width']:g} at {network['size']} x {network['size']} pixels"
-        for network in chosen
-        if "size" in network and "width" in network
-    )
-    if costs:
-        notes.append(f"Parameters at full width; multiply-accumulates of {', '.join(costs)}.")
-    if measured:
-        for row_cells, row in zip(cells, spec.rows, strict=True):
-            found = measured[row.experiment]
-            row_cells |= {key: _number(found[key], ".1f" if "per_s" in key else ".0f") for key in MEASURED}
-        machines = "; ".join(dict.fromkeys(found["machine"] for found in measured.values()))
-        notes.append(
-            f"Speed and peak memory as trained and predicted, at that width and size, on {machines}. {MEMORY_NOTE}"
-        )
-    return _table(spec, {key: [row[key] for row in cells] for key in cells[0]}, notes)
+def _values_by_seed(table: str, row: TableRow, summary: Summary) -> list[Values]:
+    variants = [seed.variants for seed in summary.seeds]
+    if not all(row.variant in known for known in variants):
+        known = ", ".join(variants[0])
+        raise UserError(f"table {table}: row {row.label!r} shows variant {row.variant}, but its results have {known}")
+    return [known[row.variant] for known in variants]
 
 
-def _parameter_cells(row: TableRow, network: Mapping[str, Any]) -> dict[str, Cell]:
-    # The paper's counts are of whole networks: a narrowed one is compared at full width.
-    millions = network.get("parameters_full_width", network["parameters"]) / 1e6
-    paper = row.paper.get("params_m")
-    macs = network.get("multiply_accumulates")
-    return {
-        "row": Cell(row.label),
-        "params_m": _number(millions, ".2f"),
-        "paper_params_m": _number(paper, ".2f"),
-        "difference_percent": _number(paper and 100 * (millions - paper) / paper, "+.2f"),
-        "gmacs": _number(macs and macs / 1e9, ".2f" if macs and macs >= 1e9 else ".2g"),
-    }
+def _metric_cells(name: str, by_seed: Sequence[Sequence[Values]]) -> list[Cell]:
+    cells = _marked([_printed(name, [values[name] for values in seeds]) for seeds in by_seed], name)
+    deviations = [_deviation(name, seeds) for seeds in by_seed]
+    return [
+        Cell(cell.text, cell.best, f"± {deviation}" if deviation else "")
+        for cell, deviation in zip(cells, deviations, strict=True)
+    ]
 
 
-def _variant(table: str, row: TableRow, summary: Summary) -> Mapping[str, float | None]:
-    variant = row.variant
-    if variant not in summary.variants:
-        known = ", ".join(summary.variants)
-        raise UserError(f"table {table}: row {row.label!r} wants variant {variant}, expected {known}")
-    return summary.variants[variant]
+def _printed(name: str, by_seed: Sequence[float | None]) -> str:
+    """The mean over the seeds as printed; a count of several seeds gets a decimal."""
+    values = [value for value in by_seed if value is not None]
+    if not values or len(values) < len(by_seed):
+        return MISSING
+    return f"{statistics.fmean(values) * METRICS[name].scale:.{_decimals(name, len(values))}f}"
 
 
-def _scaled(metric: str, value: float | None) -> float | None:
-    return None if value is None else value * METRICS[metric].scale
+def _deviation(name: str, seeds: Sequence[Values]) -> str:
+    """The standard deviation over the seeds as printed; empty for a single seed or an undefined value."""
+    values = [value for seed in seeds if (value := seed[name]) is not None]
+    if len(values) < 2 or len(values) < len(seeds):
+        return ""
+    return f"{statistics.stdev(values) * METRICS[name].scale:.{_decimals(name, len(values))}f}"
 
 
-def _metric_cells(metric: str, values: Sequence[float | None]) -> list[Cell]:
-    """Print a column of one metric; the best value, as printed, is marked, each of several equal ones."""
-    printed = [None if value is None else f"{value:.{METRICS[metric].decimals}f}" for value in values]
-    numbers = [float(text) for text in printed if text is not None]
-    best = None
-    if len(numbers) > 1:
-        best = min(numbers) if METRICS[metric].lower_is_better else max(numbers)
-    return [Cell(MISSING) if text is None else Cell(text, best=float(text) == best) for text in printed]
+def _decimals(name: str, n_seeds: int) -> int:
+    return max(METRICS[name].decimals, 1 if n_seeds > 1 else 0)
 
 
-def _number(value: float | None, form: str) -> Cell:
-    return Cell(MISSING if value is None else format(value, form))
+def _marked(texts: Sequence[str], name: str) -> list[Cell]:
+    """Mark the best printed value of a column, and each that equals it; a single value is not the best of anything."""
+    numbers = [float(text) for text in texts if text != MISSING]
+    best = (min if METRICS[name].lower_is_better else max)(numbers) if len(numbers) > 1 else None
+    return [Cell(text, best=text != MISSING and float(text) == best) for text in texts]
 
 
-def _notes(spec: TableSpec, summaries: Mapping[str, Summary]) -> list[str]:
+def _notes(spec: TableSpec, summaries: Sequence[Summary], several: bool) -> list[str]:
+    first = summaries[0]
     notes = [spec.note] if spec.note else []
-    for summary in list(summaries.values())[:1]:
-        digests = summary.digests
-        notes.append(
-            f"Protocol {summary.protocol}; n: test slices; data {digests['data'][:12]}, split {digests['split'][:12]}."
-        )
-        if summary.absent_classes:
-            absent = " and ".join(summary.absent_classes)
-            notes.append(f"No test slice of class {absent}: metrics that need every class are not defined.")
+    notes.append(
+        f"Protocol {first.protocol}; n: test slices; data {first.digests['data'][:12]}, "
+        f"split {first.digests['split'][:12]}."
+    )
+    numbers = sorted({len(summary.seeds) for summary in summaries})
+    if several:
+        counted = " or ".join(str(number) for number in numbers)
+        notes.append(f"Mean ± standard deviation over {counted} seeds.")
+    if 1 in numbers:
+        notes.append(ONE_SEED_NOTE)
+    if first.absent_classes:
+        absent = " and ".join(first.absent_classes)
+        notes.append(f"No test slice of class {absent}: metrics that need every class are not defined.")
     return notes
-
-
-TITLES = {
-    "row": "",
-    "n": "n",
-    "n_missed": "missed",
-    "params_m": "Parameters (million)",
-    "difference_percent": "difference (%)",
-    "gmacs": "GMAC",
-    "train_images_per_s": "training (images/s)",
-    "train_peak_mb": "training (MiB)",
-    "predict_images_per_s": "prediction (images/s)",
-    "predict_peak_mb": "prediction (MiB)",
-    **{name: metric.title for name, metric in METRICS.items()},
-}
-
-
-def _table(spec: TableSpec, columns: Mapping[str, Sequence[Cell]], notes: Sequence[str]) -> Table:
-    titled = tuple(Column(key, TITLES.get(key, "paper")) for key in columns)
-    rows = tuple(zip(*columns.values(), strict=True))
-    return Table(spec.name, spec.title, titled, rows, tuple(notes))

@@ -14,6 +14,7 @@ from mmran.evaluation.predictions import PredictionWriter
 from mmran.files import sha256_file, write_json
 from mmran.report.figures import make_figure
 from mmran.report.figures.rows import Row, read_rows
+from mmran.training.record import RunRecord
 
 SEEDS = (7, 9)
 
@@ -71,3 +72,12 @@ def draw(results: Path, output: Path, kind: str, rows=ROWS, **more) -> str:
 def read(results: Path, rows=ROWS) -> list[Row]:
     """Read the rows of a figure."""
     return read_rows(spec_of("outlines", rows), results, "paper")
+
+
+def run_record(images_per_s: float = 10.0, **changes) -> RunRecord:
+    """The record of a training of three epochs in two minutes."""
+    values = {"digest": "a" * 64, "experiment": "mmran", "seed": 7, "fold": 0, "data": "d" * 64, "split": "e" * 64}
+    values |= {"epochs": 3, "best_epoch": 2, "best_score": 0.5, "evaluated": "best", "accumulate": 1, "seconds": 120.0}
+    values |= {"images_per_s": images_per_s, "peak_memory_mb": 900.0 + images_per_s}
+    values |= {"weights_sha256": "0" * 64, "history_sha256": "1" * 64, "device": "cpu", "device_name": "A processor"}
+    return RunRecord(**{**values, "precision": "float32", "threads": 2, **changes})

@@ -1,32 +1,29 @@
 import csv
-import json
 import re
-from argparse import ArgumentParser
 
-import pandas as pd
 import pytest
 
-from mmran.cli.results import VERBS
+from mmran.config.schema import choices, schema
 from mmran.config.tables import TableSpec
 from mmran.errors import UserError
-from mmran.evaluation.cases import typed_cases, write_cases
-from mmran.evaluation.record import InferenceRecord, write_inference
-from mmran.evaluation.summary import Summary
-from mmran.files import canonical_json, sha256_file, sha256_text, write_json, write_text
+from mmran.evaluation.summary import Part, Summary
 from mmran.metrics.names import METRICS
 from mmran.report.formats import to_csv, to_html, to_markdown, to_tex
-from mmran.report.tables import metrics_table, parameters_table
+from mmran.report.tables import metrics_table
 
 SPECS = {"fixed-0.2": "5" * 64, "dynamic": "6" * 64}
 
 
-def summary(experiment: str, **changes) -> Summary:
+def summary(experiment: str, *, seeds=(), **changes) -> Summary:
+    """A summary of one seed with `raw` metrics, or of one seed for each mapping of raw metrics in `seeds`."""
     digests = {"spec": SPECS.get(experiment, "7" * 64), "data": "d" * 64, "split": "e" * 64, "cases": "f" * 64}
-    raw = dict.fromkeys(METRICS) | changes.pop("raw", {})
-    pkp = raw | changes.pop("pkp", {})
-    absent_classes = tuple(changes.pop("absent_classes", ()))
-    variants = {"raw": raw, "pkp": pkp}
-    return Summary(experiment, "paper", 306, absent_classes, digests | changes, {}, variants, (), ())
+    absent = tuple(changes.pop("absent_classes", ()))
+    pkp, by_seed = changes.pop("pkp", {}), seeds or (changes.pop("raw", {}),)
+    parts = []
+    for number, values in enumerate(by_seed):
+        raw = dict.fromkeys(METRICS) | values
+        parts.append(Part(number, None, 306, absent, {"raw": raw, "pkp": raw | pkp}))
+    return Summary(experiment, "paper", 306, absent, digests | changes, {}, parts[0].variants, tuple(parts), ())
 
 
 def spec(*rows: dict, metrics: tuple[str, ...] = ("dice", "acc"), **more) -> TableSpec:
@@ -50,18 +47,71 @@ def read(text: str) -> list[dict[str, str]]:
 
 def test_csv_has_row_n_metrics_then_the_papers_values_in_percent():
     rows = read(to_csv(metrics_table(spec(*ROWS), SUMMARIES, SPECS)))
-    assert list(rows[0]) == ["row", "n", "dice", "acc", "paper_dice", "paper_acc"]
-    assert list(rows[0].values()) == ["Set α = 0.2", "306", "70.00", "90.00", "77.51", "85.29"]
-    assert list(rows[1].values()) == ["Dynamic", "306", "70.00", "90.00", "77.58", "86.93"]
+    assert list(rows[0])[:6] == ["row", "n", "dice", "acc", "paper_dice", "paper_acc"]
+    assert list(rows[0].values())[:6] == ["Set α = 0.2", "306", "70.00", "90.00", "77.51", "85.29"]
+    assert list(rows[1].values())[:6] == ["Dynamic", "306", "70.00", "90.00", "77.58", "86.93"]
 
 
-def test_hd95_is_in_mm_and_the_missed_tumors_stand_beside_it():
-    summaries = {"dynamic": summary("dynamic", raw={"hd95_mm": 6.6494, "n_missed": 3.0, "dice": 0.8})}
-    table = metrics_table(spec(ROWS[1] | {"paper": {"hd95_mm": 6.649}}, metrics=("dice", "hd95_mm")), summaries, SPECS)
+def test_csv_names_where_each_row_comes_from_and_readers_are_spared_it():
+    table = metrics_table(spec(*ROWS), SUMMARIES, SPECS)
+    row = read(to_csv(table))[1]
+    assert list(row.items())[6:] == [
+        ("seeds", "0"),
+        ("experiment", "dynamic"),
+        ("variant", "raw"),
+        ("spec", "666666666666"),
+    ]
+    assert "experiment" not in to_markdown(table)
+
+
+def test_several_seeds_are_a_mean_with_its_standard_deviation_and_never_bare():
+    # 3, 4 and 6 misses: mean 4.33, deviation sqrt((1.78 + .11 + 2.78) / 2) = 1.53; .7, .8, .9: .8 and .1
+    of_seeds = [{"dice": dice, "hd95_mm": 9.0, "n_missed": n} for dice, n in ((0.7, 3.0), (0.8, 4.0), (0.9, 6.0))]
+    summaries = {"fixed-0.2": summary("fixed-0.2", raw={"dice": 0.75}), "dynamic": summary("dynamic", seeds=of_seeds)}
+    table = metrics_table(spec(*ROWS, metrics=("dice", "n_missed")), summaries, SPECS)
+    one, three = read(to_csv(table))
+    assert (three["dice"], three["dice_sd"], three["seeds"]) == ("80.00", "10.00", "0 1 2")
+    assert (three["n_missed"], three["n_missed_sd"]) == ("4.3", "1.5")
+    assert (one["dice"], one["dice_sd"]) == ("75.00", "-")
+    assert "| Dynamic | 306 | **80.00** ± 10.00 | **77.58** | 4.3 ± 1.5 |" in to_markdown(table)
+    assert "<strong>80.00</strong> <small>± 10.00</small>" in to_html(table)
+    assert r"\textbf{80.00} {\scriptsize $\pm$ 10.00}" in to_tex(table)
+    assert "Mean ± standard deviation over 1 or 3 seeds." in table.notes
+
+
+def test_one_seed_alone_is_said_to_rank_no_networks():
+    assert any("one between two seeds" in note for note in metrics_table(spec(*ROWS), SUMMARIES, SPECS).notes)
+    summaries = {"dynamic": summary("dynamic", seeds=[{"dice": 0.7}, {"dice": 0.8}])}
+    notes = metrics_table(spec(ROWS[1], metrics=("dice",)), summaries, SPECS).notes
+    assert not any("one between two seeds" in note for note in notes)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_metric_can_be_printed(name):
+    summaries = {"dynamic": summary("dynamic", raw={name: 0.5})}
+    table = metrics_table(spec(ROWS[1], metrics=(name,)), summaries, SPECS)
+    expected = f"{0.5 * METRICS[name].scale:.{METRICS[name].decimals}f}"
+    assert read(to_csv(table))[0][name] == expected
+    assert METRICS[name].title in [column.title for column in table.columns]
+
+
+def test_the_schema_allows_exactly_the_metrics_that_tables_print():
+    allowed = schema()["$defs"]["table"]["properties"]["metrics"]["items"]
+    names = allowed.get("enum") or choices(allowed["$ref"].rpartition("/")[2])
+    assert set(names) == set(METRICS)
+
+
+def test_the_mean_hd95_is_never_alone():
+    values = {"hd95_mm": 6.6494, "hd95_median_mm": 4, "hd95_overlapping_mm": 5, "n_missed": 3.0, "n_no_overlap": 2.0}
+    summaries = {"dynamic": summary("dynamic", raw=values)}
+    table = metrics_table(spec(ROWS[1] | {"paper": {"hd95_mm": 6.649}}, metrics=("hd95_mm",)), summaries, SPECS)
     row = read(to_csv(table))[0]
-    assert list(row) == ["row", "n", "dice", "hd95_mm", "n_missed", "paper_dice", "paper_hd95_mm"]
-    assert (row["hd95_mm"], row["n_missed"], row["paper_hd95_mm"]) == ("6.649", "3", "6.649")
-    assert "missed" in to_markdown(table).splitlines()[2]
+    assert list(row)[2:8] == [*values, "paper_hd95_mm"]
+    assert list(row.values())[2:8] == ["6.649", "4.000", "5.000", "3", "2", "6.649"]
+    assert any("counts an empty mask as the diagonal" in note for note in table.notes)
+    # what is asked for by name stays in its place and comes once
+    asked = metrics_table(spec(ROWS[1], metrics=("n_missed", "hd95_mm")), summaries, SPECS)
+    assert [column.key for column in asked.columns].count("n_missed") == 1
 
 
 def test_a_task_that_a_network_lacks_is_a_dash_and_never_a_zero():
@@ -154,142 +204,3 @@ def test_a_summary_measured_under_another_specification_is_refused():
 def test_an_unknown_metric_lists_the_known():
     with pytest.raises(UserError, match="unknown metric dise, expected some of dice"):
         metrics_table(spec(*ROWS, metrics=("dise",)), SUMMARIES, SPECS)
-
-
-NETWORKS = [
-    {"name": "mmran", "parameters": 42_770_180, "multiply_accumulates": 634_250_000_000},
-    {"name": "y-net", "parameters": 9_110_307, "multiply_accumulates": 52_345_678},
-]
-
-
-def test_parameters_are_compared_in_millions_and_percent():
-    rows = (
-        {"label": "MMRAN", "experiment": "mmran", "paper": {"params_m": 42.73}},
-        {"label": "Y-Net", "experiment": "y-net"},
-    )
-    found = read(to_csv(parameters_table(spec(*rows, kind="parameters"), NETWORKS)))
-    assert list(found[0]) == ["row", "params_m", "paper_params_m", "difference_percent", "gmacs"]
-    # (42.77018 - 42.73) / 42.73 = .094 %.
-    assert list(found[0].values()) == ["MMRAN", "42.77", "42.73", "+0.09", "634.25"]
-    assert list(found[1].values()) == ["Y-Net", "9.11", "-", "-", "0.052"]
-
-
-def test_a_narrowed_network_is_compared_at_full_width_and_its_cost_says_its_size():
-    networks = [
-        {
-            "name": "mmran",
-            "parameters": 670_000,
-            "parameters_full_width": 42_770_180,
-            "multiply_accumulates": 2_500_000_000,
-            "width": 0.125,
-            "size": 128,
-        }
-    ]
-    row = {"label": "MMRAN", "experiment": "mmran", "paper": {"params_m": 42.73}}
-    table = parameters_table(spec(row, kind="parameters"), networks)
-    assert read(to_csv(table))[0]["params_m"] == "42.77"
-    assert table.notes == ("Parameters at full width; multiply-accumulates of width 0.125 at 128 x 128 pixels.",)
-
-
-def test_a_network_that_is_not_listed_is_named():
-    with pytest.raises(UserError, match="no network of chen in the list: mmran, y-net"):
-        parameters_table(spec({"label": "Chen", "experiment": "chen"}, kind="parameters"), NETWORKS)
-
-
-@pytest.fixture
-def results(tmp_path):
-    """A results folder with the experiment `dynamic`, evaluated, and a table of it."""
-    folder = tmp_path / "results"
-    text = canonical_json({"name": "dynamic"})
-    write_text(folder / "specs/experiments/dynamic.json", text)
-    evaluated = folder / "experiments/dynamic/paper"
-    values = {"experiment": "dynamic", "protocol": "paper", "seed": 7, "fold": 0, "slice": 1, "variant": "raw"}
-    values |= {"pid": "1", "family": "1", "label": 1, "size_tertile": 1, "dice": 0.5, "missed": 0, "overlaps": 1}
-    cases = typed_cases(pd.DataFrame([values]))
-    write_cases(evaluated / "cases.csv", cases)
-    digests = {"spec": sha256_text(text), "data": "d", "split": "e", "cases": sha256_file(evaluated / "cases.csv")}
-    Summary.of(cases, digests, {}).write(evaluated / "summary.json")
-    write_text(folder / "specs/tables/table1.json", spec(ROWS[1]).to_json())
-    return folder
-
-
-def mmran_table(*arguments: object) -> None:
-    verb = next(verb for verb in VERBS if verb.name == "table")
-    parser = ArgumentParser()
-    verb.arguments(parser)
-    verb.run(parser.parse_args([str(argument) for argument in arguments]))
-
-
-def table1(results):
-    output = results / "tables/table1.csv"
-    spec_path = results / "specs/tables/table1.json"
-    mmran_table("--spec", spec_path, "--results", results, "--protocol", "paper", "--output", output)
-    return output
-
-
-def test_the_verb_writes_four_files_beside_each_other_and_names_them(results, capsys):
-    output = table1(results)
-    written = sorted(path.name for path in output.parent.iterdir())
-    assert written == ["table1.csv", "table1.html", "table1.md", "table1.tex"]
-    assert read(output.read_text())[0]["dice"] == "50.00"
-    assert capsys.readouterr().out.split() == [str(output.with_suffix(f".{e}")) for e in ("csv", "md", "tex", "html")]
-
-
-def test_the_verb_refuses_cases_that_changed_after_the_summary(results):
-    path = results / "experiments/dynamic/paper/cases.csv"
-    path.write_text(path.read_text().replace("0.5", "0.9"))
-    with pytest.raises(UserError, match=r"summary\.json: not made from .*cases\.csv as it is now"):
-        table1(results)
-    assert not (results / "tables").exists()
-
-
-def test_the_verb_refuses_results_of_a_specification_that_has_changed(results):
-    write_json(results / "specs/experiments/dynamic.json", {"name": "dynamic", "epochs": 3})
-    with pytest.raises(UserError, match="dynamic was measured under specification"):
-        table1(results)
-
-
-def test_the_verb_refuses_the_summary_of_another_experiment(results):
-    path = results / "experiments/dynamic/paper/summary.json"
-    write_json(path, json.loads(path.read_text()) | {"experiment": "another"})
-    with pytest.raises(UserError, match=r"experiment is another, but dynamic follows"):
-        table1(results)
-
-
-def test_the_verb_names_a_missing_summary_and_what_to_do(results):
-    (results / "experiments/dynamic/paper/summary.json").unlink()
-    with pytest.raises(UserError, match=r"summary\.json: no such file; evaluate dynamic under protocol paper first"):
-        table1(results)
-
-
-def test_the_verb_makes_a_table_of_parameters_from_the_list_of_networks(tmp_path):
-    write_json(tmp_path / "networks" / "table3.json", NETWORKS)
-    row = {"label": "MMRAN", "experiment": "mmran", "paper": {"params_m": 42.73}}
-    write_json(tmp_path / "table3.json", {"name": "table3", "title": "Sizes", "kind": "parameters", "rows": [row]})
-    machine = {"device": "cpu", "device_name": "A processor", "precision": "float32", "threads": 2}
-    folder = tmp_path / "experiments" / "mmran" / "paper"
-    runs = [{"images_per_s": speed, "peak_memory_mb": 900.0 + speed, **machine} for speed in (10.0, 12.0, 11.0)]
-    write_json(folder / "runs.json", runs)
-    write_inference(folder / "inference.json", [InferenceRecord("seed7-fold0", 3, 40.0, 500.4, **machine)])
-    output = tmp_path / "table3.csv"
-    mmran_table("--spec", tmp_path / "table3.json", "--results", tmp_path, "--protocol", "paper", "--output", output)
-    (found,) = read(output.read_text())
-    assert found["gmacs"] == "634.25"
-    # The median speed and the greatest memory of the three trials.
-    assert list(found.values())[-4:] == ["11.0", "912", "40.0", "500"]
-    assert "on A processor, float32, threads: 2" in output.with_suffix(".md").read_text()
-
-
-def test_the_verb_names_a_file_that_is_no_table(tmp_path):
-    write_json(tmp_path / "odd.json", {"kind": "pie", "rows": []})
-    with pytest.raises(UserError, match="kind: 'pie' is unknown, expected one of metrics, parameters"):
-        mmran_table(
-            "--spec",
-            tmp_path / "odd.json",
-            "--results",
-            tmp_path,
-            "--protocol",
-            "paper",
-            "--output",
-            tmp_path / "t.csv",
-        )

@@ -1,0 +1,75 @@
+"""Sentences below a table: how its experiments were trained, what the split gives away, which results were accepted."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from mmran.config.accepted import Acceptance, in_effect
+from mmran.config.experiment import Experiment
+from mmran.config.tables import TableRow
+from mmran.data.split_report import SplitReport
+
+
+def notes_of(results: Path, protocol: str, rows: Sequence[TableRow]) -> list[str]:
+    """The notes of a table of metrics, from the files beside its results.
+
+    Raises:
+        UserError: one of these files is damaged.
+    """
+    notes = []
+    labels = {row.experiment: row.label for row in rows}
+    specs = {label: results / "experiments" / name / protocol / "spec.json" for name, label in labels.items()}
+    trained = {label: Experiment.read(path) for label, path in specs.items() if path.is_file()}
+    if trained:
+        notes.append(training_note(trained))
+    report = results / "splits" / f"{protocol}.json"
+    if report.is_file() and (leak := leak_note(SplitReport.read(report))):
+        notes.append(leak)
+    accepted = {label: in_effect(results, name, protocol) for name, label in labels.items()}
+    return notes + acceptance_notes(accepted)
+
+
+def training_note(trained: Mapping[str, Experiment]) -> str:
+    """What was trained and how long: what most rows share, then the rows that differ."""
+    sizes = {label: _size(experiment) for label, experiment in trained.items()}
+    common, _ = Counter(sizes.values()).most_common(1)[0]
+    different: dict[str, list[str]] = {}
+    for label, size in sizes.items():
+        if size != common:
+            different.setdefault(size, []).append(label)
+    exceptions = [f"{join(labels)}: {size}" for size, labels in different.items()]
+    return f"Trained: {'; '.join([common, *exceptions])}."
+
+
+def _size(experiment: Experiment) -> str:
+    training, side = experiment.training, experiment.input.size
+    epochs = f"{training.epochs} epoch{'s' if training.epochs != 1 else ''}"
+    return f"{epochs} at width {experiment.network.width:g}, {side} x {side} pixels, batch {training.batch_size}"
+
+
+def leak_note(report: SplitReport) -> str:
+    """What the split gives away of its test patients; empty where no test slice has a relative in training."""
+    shared = report.siblings.same_family
+    if shared == 0:
+        return ""
+    return (
+        f"{100 * shared:.1f} % of the test slices have a slice of the same patient family in training, so these "
+        "numbers also measure how well patients are recognized."
+    )
+
+
+def acceptance_notes(accepted: Mapping[str, Iterable[Acceptance]]) -> list[str]:
+    """One sentence per reason for which results of other code were accepted."""
+    labels: dict[tuple[str, str], list[str]] = {}
+    for label, acceptances in accepted.items():
+        for one in acceptances:
+            labels.setdefault((one.date, one.because), []).append(label)
+    return [
+        f"Accepted on {date} as valid for the present code ({join(list(dict.fromkeys(names)))}): {because}."
+        for (date, because), names in labels.items()
+    ]
+
+
+def join(names: Sequence[str]) -> str:
+    """Names as a list in a sentence."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

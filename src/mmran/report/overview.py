@@ -1,0 +1,210 @@
+"""The start page of a report: what was run on which data, how long and where, and every table and figure by its title.
+
+Everything is read from a folder of results; nothing is computed here but sums.
+"""
+
+import csv
+import importlib.metadata
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmran import __version__
+from mmran.config.accepted import read_acceptances
+from mmran.config.figures import FigureSpec
+from mmran.config.tables import TableSpec
+from mmran.data.split_report import SplitReport
+from mmran.errors import UserError
+from mmran.evaluation.record import read_inference
+from mmran.metrics.names import METRICS
+from mmran.report.formats import MISSING
+from mmran.report.notes import leak_note
+from mmran.report.results import machine_name
+from mmran.report.sizes import TITLES as SIZE_TITLES
+from mmran.training.record import RunRecord, read_runs
+
+PACKAGES = ("torch", "numpy", "scipy", "pandas", "h5py", "matplotlib", "snakemake", "ray")
+
+
+@dataclass(frozen=True)
+class TableEntry:
+    """One table.
+
+    Attributes:
+        name, protocol, title: which.
+        headline: "label: Dice (%) 75.50, Acc (%) 88.00", the last row, where a paper puts its own method.
+        html: the table as a fragment.
+    """
+
+    name: str
+    protocol: str
+    title: str
+    headline: str
+    html: str
+
+
+@dataclass(frozen=True)
+class FigureEntry:
+    """One figure: which, its caption, and the bytes of its PNG."""
+
+    name: str
+    protocol: str
+    caption: str
+    png: bytes
+
+
+@dataclass(frozen=True)
+class Training:
+    """The trainings of one experiment under one protocol.
+
+    Attributes:
+        experiment, protocol: which.
+        trials: number of trainings: seeds times folds.
+        epochs: of each.
+        seconds: of all together, interruptions excluded.
+        machines: what they ran on.
+    """
+
+    experiment: str
+    protocol: str
+    trials: int
+    epochs: int
+    seconds: float
+    machines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What the start page says.
+
+    Attributes:
+        results: the folder.
+        data: sentences on the slices.
+        findings: what the audit found wrong; empty if nothing.
+        splits: one sentence per protocol.
+        trainings: every experiment.
+        predicted: number of predicted test slices, seeds counted each.
+        accepted: results that a person accepted for other code.
+        tables, figures: in the order of their names, the headline protocol first.
+        versions: package -> version, of the trainings and of the machine that wrote this page.
+    """
+
+    results: str
+    data: tuple[str, ...]
+    findings: tuple[str, ...]
+    splits: tuple[str, ...]
+    trainings: tuple[Training, ...]
+    predicted: int
+    accepted: tuple[str, ...]
+    tables: tuple[TableEntry, ...]
+    figures: tuple[FigureEntry, ...]
+    versions: tuple[str, ...]
+
+
+def read_overview(results: Path) -> Overview:
+    """Collect what lies in a folder of results.
+
+    Raises:
+        UserError: it holds no trainings, or a file is damaged.
+    """
+    folders = sorted(path.parent for path in results.glob("experiments/*/*/runs.json"))
+    if not folders:
+        raise UserError(f"{results}: holds no trainings; run snakemake with the configuration that names this folder")
+    runs = {folder: read_runs(folder / "runs.json") for folder in folders}
+    inference = [path for folder in folders if (path := folder / "inference.json").is_file()]
+    data, findings = _audit(results / "data" / "audit.txt", synthetic=(results / "phantom").is_dir())
+    return Overview(
+        results=results.name,
+        data=data,
+        findings=findings,
+        splits=tuple(_split(path) for path in sorted(results.glob("splits/*.json"))),
+        trainings=tuple(_training(folder, records) for folder, records in runs.items()),
+        predicted=sum(record.images for path in inference for record in read_inference(path)),
+        accepted=tuple(f"{one.job}, {one.date}: {one.because}" for one in read_acceptances(results)),
+        tables=tuple(_table(results, path) for path in sorted(results.glob("tables/*/*.csv"))),
+        figures=tuple(_figure(results, path) for path in sorted(results.glob("figures/*/*.png"))),
+        versions=_versions([record for records in runs.values() for record in records]),
+    )
+
+
+def _audit(path: Path, synthetic: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The first sentence of an audit, and its findings, which it marks with exclamation marks."""
+    source = "Synthetic slices made by mmran: they show that everything works, and nothing about patients."
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    findings: list[str] = []
+    inside = False
+    for line in lines:
+        if line.startswith("  !! "):
+            findings.append(line[4:].strip())
+            inside = True
+        elif inside and line.startswith("      "):
+            findings[-1] += f" {line.strip()}"
+        else:
+            inside = False
+    return (*([source] if synthetic else []), *(f"{line}." for line in lines[:1])), tuple(findings)
+
+
+def _split(path: Path) -> str:
+    report = SplitReport.read(path)
+    n = sum(fold.test.slices for fold in report.folds)
+    folds = f"{len(report.folds)} folds" if len(report.folds) > 1 else "one split"
+    leak = leak_note(report) or "No test slice has a slice of the same patient family in training."
+    return f"Protocol {path.stem}: {folds}, {n} test slices in all. {leak}"
+
+
+def _training(folder: Path, records: Sequence[RunRecord]) -> Training:
+    return Training(
+        experiment=folder.parent.name,
+        protocol=folder.name,
+        trials=len(records),
+        epochs=max(record.epochs for record in records),
+        seconds=sum(record.seconds for record in records),
+        machines=tuple(dict.fromkeys(machine_name(record) for record in records)),
+    )
+
+
+def _table(results: Path, path: Path) -> TableEntry:
+    spec = results / "specs" / "tables" / f"{path.stem}.json"
+    title = TableSpec.read(spec).title if spec.is_file() else path.stem
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    html = path.with_suffix(".html")
+    return TableEntry(
+        name=path.stem,
+        protocol=path.parent.name,
+        title=title,
+        headline=headline(rows[-1]) if rows else "",
+        html=html.read_text(encoding="utf-8") if html.is_file() else "",
+    )
+
+
+def headline(row: dict[str, str]) -> str:
+    """The numbers of a row of a table's csv, in a line."""
+    titles = {name: metric.title for name, metric in METRICS.items()}
+    titles |= {key: SIZE_TITLES[key] for key in ("params_m", "gmacs")}
+    shown = [
+        f"{titles[key]} {value}{f' ± {deviation}' if (deviation := row.get(f'{key}_sd', MISSING)) != MISSING else ''}"
+        for key, value in row.items()
+        if key in titles and value != MISSING
+    ]
+    return f"{row['row']}: {', '.join(shown)}" if "row" in row else ", ".join(shown)
+
+
+def _figure(results: Path, path: Path) -> FigureEntry:
+    text = path.with_suffix(".txt")
+    spec = results / "specs" / "figures" / f"{path.stem}.json"
+    title = FigureSpec.read(spec).title if spec.is_file() else path.stem
+    caption = text.read_text(encoding="utf-8").strip() if text.is_file() else title
+    return FigureEntry(path.stem, path.parent.name, caption, path.read_bytes())
+
+
+def _versions(runs: Sequence[RunRecord]) -> tuple[str, ...]:
+    trained = dict.fromkeys(", ".join(f"{name} {version}" for name, version in run.versions.items()) for run in runs)
+    here = [f"mmran {__version__}", f"Python {platform.python_version()}"]
+    for name in PACKAGES:
+        try:
+            here.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return (*(f"Trained with {texts}" for texts in trained if texts), f"This page was written with {', '.join(here)}")
