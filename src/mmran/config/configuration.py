@@ -56,7 +56,7 @@ class Config:
         for name in checked["protocols"]:
             config.protocol(name)
         for name in config.all_experiments():
-            check_experiment(config.resolve(name))
+            check_experiment(config._resolved(name, code={}))
         return config
 
     @property
@@ -159,11 +159,14 @@ class Config:
             UserError: there is no such experiment.
         """
         name = self.experiment_name(name)
+        return self._resolved(name, training_code(self._resolved(name, code={}).network.name))
+
+    def _resolved(self, name: str, code: Mapping[str, str]) -> Experiment:
         values = self._merged(name)
         values.pop("resources", None)
         network = values["network"]
         network["name"] = self.values.get("networks", {}).get(network["name"], network["name"])
-        return Experiment.from_values({"name": name, "code": training_code(network["name"]), **values})
+        return Experiment.from_values({"name": name, "code": code, **values})
 
     def resources(self, name: str) -> dict[str, int | str]:
         """What a training job of the experiment asks for."""

@@ -4,7 +4,10 @@ import ast
 import functools
 import importlib.util
 import re
-from collections.abc import Iterable
+import site
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mmran.files import sha256_text
@@ -16,13 +19,12 @@ PACKAGE = "mmran"
 PLUMBING = frozenset(
     f"{PACKAGE}{name}"
     for name in (
-        *("", ".errors", ".files", ".config"),
-        *(".networks", ".data", ".metrics", ".evaluation", ".training", ".training.history", ".training.checkpoint"),
+        *("", ".errors", ".files", ".config", ".networks", ".training.history", ".training.checkpoint"),
         *(".training.saver", ".training.progress", ".training.preflight", ".training.record"),
     )
 )
 
-_LATE_IMPORT = re.compile(r"^[A-Za-z_]\w*(\.\w+)+:[A-Za-z_]\w*$")
+_LATE_IMPORT = re.compile(r"^[A-Za-z_]\w*(\.\w+)+:[A-Za-z_]\w*$|^[A-Za-z_]\w*:[A-Z]\w*$")
 
 STAGES = {
     "phantom": ("mmran.data.phantom.patients",),
@@ -60,63 +62,97 @@ def stage_code(stage: str) -> dict[str, str]:
 
 
 def code_digests(roots: Iterable[str]) -> dict[str, str]:
-    """Digests of modules and of everything that they import from their own package, directly or not."""
+    """Digests of modules and of everything that they import, directly or not, installed packages left out.
+
+    A package among the roots counts wherever it is installed, as does mmran; so do the packages that a module is in.
+    """
     found: dict[str, str] = {}
-    todo = list(roots)
+    todo, tops = list(roots), {PACKAGE, *(root.partition(".")[0] for root in roots)}
+    seen: set[str] = set()
     while todo:
         module = todo.pop()
-        if module in found or module in PLUMBING or module.startswith(f"{PACKAGE}.config."):
+        if module in seen or module in PLUMBING or module.startswith(f"{PACKAGE}.config."):
             continue
+        seen.add(module)
         path = _source(module)
-        if path is None or path.stat().st_size == 0:
+        if path is None or not (module.partition(".")[0] in tops or _is_own(path)):
             continue
-        digest, imports = _read(path, path.stat().st_mtime_ns)
-        found[module] = digest
-        todo += [name for name in imports if name.partition(".")[0] == module.partition(".")[0]]
+        digest, imports = _read(path, path.stat().st_mtime_ns, module)
+        if digest:
+            found[module] = digest
+        parents = module.split(".")[:-1]
+        todo += [".".join(parents[: i + 1]) for i in range(len(parents))]
+        todo += [name for name in imports if name not in seen]
     return dict(sorted(found.items()))
 
 
 def _source(module: str) -> Path | None:
     """The file of a module, or None where the name is something inside a module. Imports nothing."""
     top, *rest = module.split(".")
-    spec = importlib.util.find_spec(top)
-    if spec is None:
+    if top in sys.stdlib_module_names:
         return None
-    # A folder without __init__.py is a package too, and has places but no origin.
-    folders = map(Path, spec.submodule_search_locations or ())
-    bases = [folder.joinpath(*rest) for folder in folders] if rest else [Path(spec.origin or "")]
-    candidates = (path for base in bases for path in (base, base.with_suffix(".py"), base / "__init__.py") if base.name)
-    return next((path for path in candidates if path.suffix == ".py" and path.is_file()), None)
+    origin, folders = _top_level(top, tuple(sys.path))
+    if not rest:
+        return Path(origin) if origin and origin.endswith(".py") else None
+    inside = "/".join(rest)
+    places = (Path(f"{folder}/{inside}{ending}") for folder in folders for ending in (".py", "/__init__.py"))
+    return next((path for path in places if path.is_file()), None)
 
 
 @functools.cache
-def _read(path: Path, _mtime_ns: int) -> tuple[str, tuple[str, ...]]:
-    """Digest and imported names of one file; the cache is asked anew when the file's time moves."""
+def _top_level(name: str, _path: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+    """File and folders of a top-level module; a folder without __init__.py has folders alone."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None, ()
+    return (None, ()) if spec is None else (spec.origin, tuple(spec.submodule_search_locations or ()))
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a file is someone's own code: neither of Python nor of an installed package."""
+    return not any(path.absolute().is_relative_to(folder) for folder in _installed())
+
+
+@functools.cache
+def _installed() -> tuple[Path, ...]:
+    """Folders of Python's own and of installed packages."""
+    places = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    places += [*site.getsitepackages(), site.getusersitepackages()]
+    return tuple(Path(place).absolute() for place in places)
+
+
+@functools.cache
+def _read(path: Path, _mtime_ns: int, module: str) -> tuple[str, tuple[str, ...]]:
+    """Digest and imported names of one file, read anew when its time moves; no digest if it is but a docstring."""
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     imports: list[str] = []
     todo: list[ast.AST] = [tree]
     while todo:
         node = todo.pop()
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
             continue  # names for the type checker decide no result
-        imports += _imported(node)
+        imports += _imported(node, package)
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_docstring(body[0]):
-            body[:] = body[1:] or [ast.Pass()]
+            body[:] = body[1:] or ([] if node is tree else [ast.Pass()])
         todo += ast.iter_child_nodes(node)
-    return sha256_text(ast.unparse(tree))[:16], tuple(imports)
+    return (sha256_text(ast.unparse(tree))[:16] if tree.body else ""), tuple(imports)
 
 
-def _imported(node: ast.AST) -> list[str]:
+def _imported(node: ast.AST, package: str) -> Iterator[str]:
     """Names that one statement may import; a text "package.module:Name" is what a registry imports later."""
     if isinstance(node, ast.Import):
-        return [name.name for name in node.names]
-    if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+        yield from (name.name for name in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        parents = package.split(".")
+        base = parents[: len(parents) + 1 - node.level] if node.level else []
+        place = ".".join([*base, *([node.module] if node.module else [])])
         # `from package import module` and `from module import name` look alike: try both.
-        return [node.module, *(f"{node.module}.{name.name}" for name in node.names)]
-    if isinstance(node, ast.Constant) and isinstance(node.value, str) and _LATE_IMPORT.match(node.value):
-        return [node.value.partition(":")[0]]
-    return []
+        yield from (place, *(f"{place}.{name.name}" for name in node.names))
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _LATE_IMPORT.match(node.value):
+        yield node.value.partition(":")[0]
 
 
 def _is_docstring(node: ast.AST) -> bool:

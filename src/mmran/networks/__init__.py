@@ -6,6 +6,7 @@ values they cannot have. Importing this package imports no network and no torch.
 """
 
 import ast
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -152,8 +153,15 @@ def _definition(name: str) -> ast.ClassDef | None:
         return None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None
-    nodes = ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body
-    return next((node for node in nodes if isinstance(node, ast.ClassDef) and node.name == class_name), None)
+    path = Path(spec.origin)
+    return _parsed_classes(path, path.stat().st_mtime_ns).get(class_name)
+
+
+@functools.cache
+def _parsed_classes(path: Path, _mtime_ns: int) -> dict[str, ast.ClassDef]:
+    """Name -> class of a source file, parsed again when its time moves."""
+    nodes = ast.parse(path.read_text(encoding="utf-8")).body
+    return {node.name: node for node in nodes if isinstance(node, ast.ClassDef)}
 
 
 def _place(name: str) -> tuple[str, str]:

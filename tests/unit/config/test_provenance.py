@@ -1,11 +1,13 @@
 """Digests of source: what moves them, what does not."""
 
+import importlib.util
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from mmran.config.provenance import code_digests, stage_code, training_code
+from mmran.config.provenance import PLUMBING, code_digests, stage_code, training_code
 
 ROOM = '''"""A room."""
 from house.stair import STEPS
@@ -69,6 +71,49 @@ def test_what_only_the_type_checker_imports_does_not_count(package: Path) -> Non
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from house.attic import DUST\nSTEPS = 1",
     )
     assert "house.attic" not in code_digests(["house.room"])
+
+
+def test_a_relative_import_counts(package: Path) -> None:
+    rewrite(package / "room.py", "from house.stair import STEPS", "from .stair import STEPS")
+    rewrite(package / "stair.py", "STEPS = 12", "from . import attic\nSTEPS = 12")
+    assert set(code_digests(["house.room"])) == {"house.room", "house.stair", "house.attic", "house.recipe"}
+
+
+def test_the_packages_that_a_module_is_in_count(package: Path) -> None:
+    assert "house" not in code_digests(["house.room"])  # an empty one decides nothing
+    (package / "__init__.py").write_text("import house.attic\n")
+    assert {"house", "house.attic"} <= set(code_digests(["house.room"]))
+
+
+def test_own_modules_of_other_packages_count_and_installed_ones_do_not(package: Path) -> None:
+    (package.parent / "garden.py").write_text("import numpy\nimport json\nTREES = 3\n")
+    rewrite(package / "stair.py", "STEPS = 12", "import garden\nimport torch.nn as nn\nSTEPS = 12")
+    assert set(code_digests(["house.room"])) == {"house.room", "house.stair", "house.recipe", "garden"}
+
+
+def test_a_network_from_outside_brings_along_the_modules_of_mmran_that_it_uses(package: Path) -> None:
+    rewrite(package / "recipe.py", "class Soup", "from mmran.training.losses import dice_loss\nclass Soup")
+    rewrite(package / "room.py", "house.recipe:Soup", "mmran.training.staged:Staged")
+    (package / "room.py").write_text((package / "room.py").read_text() + "import house.recipe\n")
+    assert {"mmran.training.losses", "mmran.training.staged", "mmran.networks.blocks"} <= set(
+        training_code("house.room:Net")
+    )
+
+
+def test_every_plumbing_module_exists() -> None:
+    assert [name for name in PLUMBING if importlib.util.find_spec(name) is None] == []
+
+
+def test_no_module_that_computes_is_plumbing_or_left_out() -> None:
+    """Everything that the training imports is in its code, but for what is plumbing."""
+    modules = set(training_code("mmran"))
+    loaded = "import sys, mmran.training.engine, mmran.networks.mmran, mmran.training.multitask; print(*sys.modules)"
+    names = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True).stdout.split()
+    ours = {name for name in names if name.startswith("mmran.") and not name.startswith("mmran.config.")}
+    for name in ours - modules - PLUMBING:
+        spec = importlib.util.find_spec(name)
+        assert spec is not None
+        assert spec.submodule_search_locations, f"{name} is in no digest"  # a package, of a docstring alone
 
 
 def test_training_depends_on_loop_network_losses_and_augmentation_but_not_on_other_networks_or_tables() -> None:
