@@ -15,7 +15,7 @@ from typing import TypeVar
 import psutil
 import pytest
 
-from tests.unit.training.test_training import EXPERIMENT
+from tests.unit.training.trials import EXPERIMENT
 from tests.workflow.test_tuning import digests, environment, train_command, write_spec
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from mmran.files import write_json
-from tests.unit.training.test_training import experiment
+from tests.unit.training.trials import experiment
 from tests.workflow.conftest import TINY, House
 from tests.workflow.test_tuning import environment
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.unit.training.test_training import EXPERIMENT, experiment
+from tests.unit.training.trials import EXPERIMENT, experiment
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 

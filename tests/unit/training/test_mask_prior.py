@@ -13,7 +13,7 @@ from mmran.training.device import Compute
 from mmran.training.engine import make_recipe
 from mmran.training.mask_prior import choose_mask_prior
 from mmran.training.run import run_trial
-from tests.unit.training.test_training import experiment, only_trial
+from tests.unit.training.trials import experiment, only_trial
 
 CPU = Compute(torch.device("cpu"), torch.float32, 1)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.unit.training.test_training import Stopped, equal, only_trial, stop_after, train
+from tests.unit.training.trials import Stopped, equal, only_trial, stop_after, train
 
 pytestmark = pytest.mark.slow
 

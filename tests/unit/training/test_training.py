@@ -1,8 +1,6 @@
 """The training loop: exact resume, selection of the epoch, refusal of what is not a number."""
 
-import dataclasses
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,94 +8,16 @@ import pandas as pd
 import pytest
 import torch
 
-from mmran.config.experiment import Experiment
 from mmran.errors import UserError
 from mmran.training import checkpoint, engine, run
 from mmran.training.device import Compute
-from mmran.training.history import HistoryRow
-from mmran.training.publish import publish
-from mmran.training.trial import Trial, plan_trials
-
-EXPERIMENT = {
-    "name": "tiny",
-    "network": {"name": "mmran", "width": 0.0625, "attention": "mram"},
-    "input": {"size": 32, "fit": "pad", "percentiles": [1, 99]},
-    "augmentation": {},
-    "loss": {},
-    "schedule": {"name": "dynamic"},
-    "training": {"epochs": 3, "precision": "float32", "checkpoint_minutes": 0},
-    "seeds": [1029],
-}
+from mmran.training.trial import plan_trials
+from tests.unit.training.trials import Stopped, equal, experiment, only_trial, stop_after, train
 
 
-def experiment(**changes: Any) -> Experiment:
-    values = json.loads(json.dumps(EXPERIMENT))
-    for key, value in changes.items():
-        values[key] = values[key] | value if isinstance(value, dict) else value
-    # None takes a key away.
-    values["network"] = {key: value for key, value in values["network"].items() if value is not None}
-    return Experiment.from_values(values)
-
-
-def only_trial(tiny: Path, work: Path, **changes: Any) -> Trial:
-    (found,) = plan_trials(experiment(**changes), tiny / "data" / "slices.h5", tiny / "splits" / "paper.csv", work)
-    return found
-
-
-def train(found: Trial, **options: Any) -> dict[str, torch.Tensor]:
-    from safetensors.torch import load_file
-
-    folder = run.run_trial(found, gpu=False, threads=1, log=lambda line: None, **options)
-    # Cloned: what is loaded stands in the file until it is asked for.
-    return {name: tensor.clone() for name, tensor in load_file(folder / "weights.safetensors").items()}
-
-
-class Stopped(Exception):
-    """Stands for a process that is killed."""
-
-
-def stop_after(epoch: int) -> Callable[[HistoryRow], None]:
-    def stop(row: HistoryRow) -> None:
-        if row.epoch == epoch:
-            raise Stopped
-
-    return stop
-
-
-def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
-    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
-    return train(only_trial(tiny, tmp_path_factory.mktemp("uninterrupted")))
-
-
-@pytest.mark.parametrize("epochs", [[0], [1], [2], [0, 1, 2]])
-def test_interrupted_and_started_again_it_ends_in_the_same_bits(
-    tiny: Path, tmp_path: Path, uninterrupted: dict[str, torch.Tensor], epochs: list[int]
-) -> None:
-    found = only_trial(tiny, tmp_path)
-    for epoch in epochs:
-        with pytest.raises(Stopped):
-            train(found, on_epoch=stop_after(epoch))
-    assert equal(train(found), uninterrupted)
-    assert pd.read_csv(found.folder / "history.csv")["epoch"].tolist() == [0, 1, 2]
-
-
-def test_a_damaged_checkpoint_costs_one_epoch_and_no_bit(
-    tiny: Path, tmp_path: Path, uninterrupted: dict[str, torch.Tensor]
-) -> None:
-    found = only_trial(tiny, tmp_path)
-    with pytest.raises(Stopped):
-        train(found, on_epoch=stop_after(1))
-    latest = found.folder / "latest.ckpt"
-    latest.write_bytes(latest.read_bytes()[:-100])
-    assert equal(train(found), uninterrupted)
-
-
-def test_another_seed_gives_other_weights(tiny: Path, tmp_path: Path, uninterrupted: dict[str, torch.Tensor]) -> None:
-    assert not equal(train(only_trial(tiny, tmp_path, seeds=[1030])), uninterrupted)
+def test_another_seed_gives_other_weights(tiny: Path, tmp_path: Path) -> None:
+    first, second = (train(only_trial(tiny, tmp_path, seeds=[seed], training={"epochs": 1})) for seed in (1, 2))
+    assert not equal(first, second)
 
 
 def test_a_trial_that_has_ended_is_not_trained_again(
@@ -113,17 +33,6 @@ def test_a_trial_that_has_ended_is_not_trained_again(
     assert equal(train(renamed), weights)
 
 
-def test_weights_that_were_changed_are_trained_anew(tiny: Path, tmp_path: Path) -> None:
-    found = only_trial(tiny, tmp_path)
-    weights = train(found)
-    path = found.folder / "weights.safetensors"
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    path.write_bytes(bytes(data))
-    assert not found.finished()
-    assert equal(train(found), weights)
-
-
 def test_one_training_gives_one_file_to_the_byte(tiny: Path, tmp_path: Path) -> None:
     digests = set()
     for attempt in range(4):
@@ -131,19 +40,6 @@ def test_one_training_gives_one_file_to_the_byte(tiny: Path, tmp_path: Path) -> 
         train(found)
         digests.add(json.loads((found.folder / "run.json").read_text())["weights_sha256"])
     assert len(digests) == 1
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"training": {"epochs": 4}}, {"network": {"attention": "se"}}, {"loss": {"focal_gamma": 1}}, {"code": {"m": "1"}}],
-)
-def test_what_decides_the_weights_decides_the_digest(tiny: Path, tmp_path: Path, change: dict[str, Any]) -> None:
-    before = dataclasses.replace(only_trial(tiny, tmp_path))
-    values = json.loads(before.experiment.to_json())
-    for key, value in change.items():
-        values[key] = values[key] | value
-    after = dataclasses.replace(before, experiment=Experiment.from_values(values))
-    assert after.digest != before.digest
 
 
 def test_folds_and_seeds_make_the_trials(tiny: Path, tmp_path: Path) -> None:
@@ -224,18 +120,6 @@ def test_a_batch_computed_in_parts_has_the_gradient_of_the_whole(tiny: Path) -> 
         gradients[-1]["loss"] = losses["loss"]
     for name in gradients[0]:
         torch.testing.assert_close(gradients[1][name], gradients[0][name], rtol=1e-3, atol=1e-6)
-
-
-def test_results_are_delivered_with_a_record_of_every_trial(tiny: Path, tmp_path: Path) -> None:
-    found = only_trial(tiny, tmp_path / "work")
-    train(found)
-    publish([found], "{}", tmp_path / "out")
-    (record,) = json.loads((tmp_path / "out" / "runs.json").read_text())
-    assert record["trial"] == "seed1029-fold0"
-    assert record["digest"] == found.digest
-    assert record["epochs"] == 3
-    assert (tmp_path / "out" / "trials" / "seed1029-fold0" / "weights.safetensors").is_file()
-    assert pd.read_csv(tmp_path / "out" / "history.csv")["fold"].tolist() == [0, 0, 0]
 
 
 def test_asking_for_a_gpu_that_is_not_there_is_one_clear_line() -> None:

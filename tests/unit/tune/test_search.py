@@ -17,7 +17,7 @@ from mmran.errors import UserError
 from mmran.files import write_json
 from mmran.report.search import read_found, table, write_report
 from mmran.tune.search import plan_search, proposals
-from tests.unit.training.test_training import experiment
+from tests.unit.training.trials import experiment
 from tests.workflow.conftest import ROOT
 
 SPACE = {
