@@ -107,14 +107,14 @@ def _verify(arguments: Namespace) -> None:
     from mmran.data.audit import audit
     from mmran.data.audit_text import render
     from mmran.data.store import SliceStore
-    from mmran.files import write_json
+    from mmran.files import write_text
 
     with SliceStore(arguments.store) as store, _progress("examining", "slices") as show:
         findings = audit(store, show)
     if arguments.output:
-        write_json(arguments.output, findings)
+        write_text(arguments.output, findings.to_json())
     print(render(findings), end="")
-    if not findings["digest"]["verified"]:
+    if not findings.digest.verified:
         raise UserError(f"{arguments.store}: its content changed after conversion; run mmran convert again")
 
 

@@ -1,8 +1,7 @@
-"""The data set doctor: what a store holds, whether it is whole, and how it differs from the published set."""
+"""Examines a slice store: what it holds, whether it is whole, and how it differs from the published set."""
 
-import dataclasses
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -11,83 +10,102 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from mmran.data import published
+from mmran.data.audit_record import (
+    Audit,
+    Borders,
+    ClassCount,
+    Contrast,
+    CountPair,
+    DigestCheck,
+    Families,
+    Intensities,
+    Masks,
+    Published,
+    PublishedFolds,
+    SeveralLabels,
+    SizeCount,
+    Spread,
+)
 from mmran.data.cheng import CLASS_NAMES, border_mask
-from mmran.data.published import COUNTS
-from mmran.data.store import SliceStore, narrow, slice_digest, store_digest
+from mmran.data.store import SliceStore, narrow, store_digest
 
 LOW_AGREEMENT = 0.7
+"""A mask and its polygon disagree below this intersection over union; of the published ones none does."""
+
+UPRIGHT_SHARE = 0.8
+"""Least share of slices that have more contrast one way round than the other; 0.94 and more in the published set."""
+
+LEAST_COMPARED = 10
+_RING_PX = 3
 _PUBLISHED_PID = r"\d{5,6}|MR\d{6}[A-Z]?"
-_EIGHT_NEIGHBOURS = np.ones((3, 3), dtype=int)
+_EIGHT_NEIGHBORS = np.ones((3, 3), dtype=int)
 
 
-def audit(store: SliceStore, on_progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+def audit(store: SliceStore, on_progress: Callable[[int, int], None] | None = None) -> Audit:
     """Examine a store slice by slice.
 
     Args:
         store: an open store.
         on_progress: called with the number of slices examined and of all slices.
-
-    Returns:
-        Plain values for JSON, see `render` for their meaning. `digest.damaged` lists slices whose pixels are no
-        longer what was converted; everything else is a finding, not damage.
     """
     index = store.index
-    findings = pd.DataFrame(
-        _examined(store, index, on_progress),
-        columns=["digest", "pixels", "low", "high", "n_components", "n_hole_px", "iou", "iou_transposed"],
-        index=index["slice"],
+    findings = _examined(store, on_progress)
+    return Audit(
+        store=store.path.name,
+        digest=_digest(store, findings),
+        slices=len(index),
+        patients=int(index["pid"].nunique()),
+        families=_families(index),
+        classes=_classes(index),
+        slices_per_patient=_spread(index.groupby("pid").size()),
+        sizes=_sizes(index),
+        intensities=Intensities(store.image_type.name, findings["low"].min().item(), findings["high"].max().item()),
+        tumor_mm2=_spread(index["tumor_px"] * index["spacing_mm"] ** 2),
+        masks=Masks(
+            empty=tuple(index.loc[index["tumor_px"] == 0, "slice"].tolist()),
+            components={str(n): count for n, count in sorted(Counter(findings["n_components"]).items())},
+            with_holes=tuple(findings.index[findings["n_hole_px"] > 0].tolist()),
+        ),
+        borders=_borders(findings),
+        contrast=_contrast(findings),
+        duplicates=tuple(
+            tuple(group.index.tolist()) for _, group in findings.groupby("pixels", sort=False) if len(group) > 1
+        ),
+        labels=SeveralLabels(*(_with_several_labels(index, level) for level in ("pid", "family"))),
+        cvind=_published_folds(store),
+        published=_published(index),
+        rejects=store.rejects,
+        ignored=store.ignored,
     )
-    return {
-        "store": store.path.name,
-        "digest": _digest(store, findings),
-        "slices": len(index),
-        "patients": int(index["pid"].nunique()),
-        "families": _families(index),
-        "classes": _classes(index),
-        "slices_per_patient": _spread(index.groupby("pid").size()),
-        "sizes": _sizes(index),
-        "intensities": {
-            "type": store.image_type.name,
-            "low": findings["low"].min().item(),
-            "high": findings["high"].max().item(),
-        },
-        "tumor_mm2": _spread(index["tumor_px"] * index["spacing_mm"] ** 2),
-        "masks": {
-            "empty": index.loc[index["tumor_px"] == 0, "slice"].tolist(),
-            "components": {str(n): count for n, count in sorted(Counter(findings["n_components"]).items())},
-            "with_holes": findings.index[findings["n_hole_px"] > 0].tolist(),
-        },
-        "borders": _borders(findings),
-        "duplicates": [group.index.tolist() for _, group in findings.groupby("pixels", sort=False) if len(group) > 1],
-        "labels": {level: _with_several_labels(index, level) for level in ("pid", "family")},
-        "cvind": _cvind(store),
-        "published": _published(index),
-        "rejects": [dataclasses.asdict(item) for item in store.rejects],
-        "ignored": [dataclasses.asdict(item) for item in store.ignored],
-    }
 
 
-def _examined(
-    store: SliceStore, index: pd.DataFrame, on_progress: Callable[[int, int], None] | None
-) -> list[tuple[Any, ...]]:
+def _examined(store: SliceStore, on_progress: Callable[[int, int], None] | None) -> pd.DataFrame:
+    """One row per slice, indexed by its number."""
+    numbers = store.index["slice"].tolist()
     rows = []
-    for n, row in enumerate(index.to_dict("records"), start=1):
-        image, mask = store.read(row["slice"])
+    for n, number in enumerate(numbers, start=1):
+        image, mask = store.read(number, check=False)
         image = narrow(image)
-        border = store.border(row["slice"])
+        n_components, n_hole_px = _shape_of(mask)
+        iou, iou_transposed = _agreement(store.border(number), mask)
         rows.append(
-            (
-                slice_digest(row, image, mask, border),
-                hashlib.sha256(image.tobytes()).digest(),
-                image.min().item(),
-                image.max().item(),
-                *_shape_of(mask),
-                *_agreement(border, mask),
-            )
+            {
+                "digest": store.digest_of(number, image, mask),
+                "pixels": hashlib.sha256(image.tobytes()).digest(),
+                "low": image.min().item(),
+                "high": image.max().item(),
+                "n_components": n_components,
+                "n_hole_px": n_hole_px,
+                "iou": iou,
+                "iou_transposed": iou_transposed,
+                "contrast": _contrast_of(image, mask),
+                "contrast_transposed": _contrast_of(image.T, mask),
+            }
         )
         if on_progress:
-            on_progress(n, len(index))
-    return rows
+            on_progress(n, len(numbers))
+    return pd.DataFrame(rows, index=pd.Index(numbers, name="slice"))
 
 
 def _shape_of(mask: NDArray[np.uint8]) -> tuple[int, int]:
@@ -96,7 +114,7 @@ def _shape_of(mask: NDArray[np.uint8]) -> tuple[int, int]:
         return 0, 0
     tumor = mask != 0
     box = tumor[ndimage.find_objects(tumor.view(np.uint8))[0]]
-    n_components = ndimage.label(box, _EIGHT_NEIGHBOURS)[1]
+    n_components = ndimage.label(box, _EIGHT_NEIGHBORS)[1]
     return int(n_components), int(np.count_nonzero(ndimage.binary_fill_holes(box)) - np.count_nonzero(box))
 
 
@@ -110,99 +128,118 @@ def _agreement(border: NDArray[np.float64], mask: NDArray[np.uint8]) -> tuple[fl
     return ious[0], ious[1]
 
 
-def _digest(store: SliceStore, findings: pd.DataFrame) -> dict[str, Any]:
+def _contrast_of(image: NDArray[Any], mask: NDArray[np.uint8]) -> float:
+    """Contrast of the image under the mask, see `Contrast`; NaN where it cannot be measured."""
+    if image.shape != mask.shape or not mask.any():
+        return float("nan")
+    tumor = mask != 0
+    rows, columns = ndimage.find_objects(tumor.view(np.uint8))[0]
+    box = tuple(slice(max(0, side.start - _RING_PX), side.stop + _RING_PX) for side in (rows, columns))
+    inside = tumor[box]
+    ring = ndimage.binary_dilation(inside, iterations=_RING_PX) & ~inside
+    values = image[box].astype(np.float64)
+    deviation = values[inside | ring].std()
+    if not ring.any() or not deviation:
+        return float("nan")
+    return float(abs(values[inside].mean() - values[ring].mean()) / deviation)
+
+
+def _contrast(findings: pd.DataFrame) -> Contrast:
+    both = findings[["contrast", "contrast_transposed"]].dropna()
+    both = both[both["contrast"] != both["contrast_transposed"]]
+    n = len(both)
+    if not n:
+        return Contrast(0.0, 0.0, 0.0, 0, "unknown")
+    share = float((both["contrast"] > both["contrast_transposed"]).mean())
+    if n < LEAST_COMPARED:
+        orientation = "unknown"
+    elif share >= UPRIGHT_SHARE:
+        orientation = "right"
+    else:
+        orientation = "transposed" if share <= 1 - UPRIGHT_SHARE else "mixed"
+    medians = both.median()
+    return Contrast(float(medians["contrast"]), float(medians["contrast_transposed"]), share, n, orientation)
+
+
+def _digest(store: SliceStore, findings: pd.DataFrame) -> DigestCheck:
     found = np.frombuffer(b"".join(findings["digest"]), dtype=np.uint8).reshape(-1, 32)
     damaged = (found != store.slice_digests).any(axis=1)
     recomputed = store_digest(found, store.folds)
+    return DigestCheck(
+        stored=store.digest,
+        recomputed=recomputed,
+        verified=bool(recomputed == store.digest and not damaged.any()),
+        damaged=tuple(findings.index[damaged].tolist()),
+    )
+
+
+def _classes(index: pd.DataFrame) -> dict[str, ClassCount]:
+    parts = {name: index[index["label"] == label] for label, name in enumerate(CLASS_NAMES, start=1)}
     return {
-        "stored": store.digest,
-        "recomputed": recomputed,
-        "verified": recomputed == store.digest and not damaged.any(),
-        "damaged": findings.index[damaged].tolist(),
+        name: ClassCount(len(part), int(part["pid"].nunique()), int(part["family"].nunique()))
+        for name, part in parts.items()
     }
 
 
-def _classes(index: pd.DataFrame) -> dict[str, dict[str, int]]:
-    return {
-        name: {
-            "slices": len(part),
-            "patients": int(part["pid"].nunique()),
-            "families": int(part["family"].nunique()),
-        }
-        for label, name in enumerate(CLASS_NAMES, start=1)
-        for part in [index[index["label"] == label]]
-    }
-
-
-def _families(index: pd.DataFrame) -> dict[str, Any]:
-    members = {str(name): sorted(group.unique()) for name, group in index.groupby("family")["pid"]}
+def _families(index: pd.DataFrame) -> Families:
+    members = {str(name): tuple(sorted(group.unique())) for name, group in index.groupby("family")["pid"]}
     several = {name: pids for name, pids in members.items() if len(pids) > 1}
     part = index[index["family"].isin(several)]
-    return {
-        "n": len(members),
-        "of_several_pids": several,
-        "slices_of_these": len(part),
-        "classes_of_these": [CLASS_NAMES[label - 1] for label in sorted(part["label"].unique())],
-    }
+    return Families(
+        n=len(members),
+        of_several_pids=several,
+        slices_of_these=len(part),
+        classes_of_these=tuple(CLASS_NAMES[label - 1] for label in sorted(part["label"].unique())),
+    )
 
 
-def _sizes(index: pd.DataFrame) -> dict[str, dict[str, Any]]:
+def _sizes(index: pd.DataFrame) -> dict[str, SizeCount]:
     return {
-        str(name): {
-            "slices": len(part),
-            "patients": int(part["pid"].nunique()),
-            "spacing_mm": float(part["spacing_mm"].iloc[0]),
-        }
+        str(name): SizeCount(len(part), int(part["pid"].nunique()), float(part["spacing_mm"].iloc[0]))
         for name, part in index.groupby("group")
     }
 
 
-def _spread(values: "pd.Series[Any]") -> dict[str, float]:
-    return {name: float(values.quantile(q)) for name, q in (("least", 0), ("median", 0.5), ("most", 1))}
+def _spread(values: "pd.Series[Any]") -> Spread:
+    return Spread(*(float(values.quantile(q)) for q in (0, 0.5, 1)))
 
 
-def _borders(findings: pd.DataFrame) -> dict[str, Any]:
+def _borders(findings: pd.DataFrame) -> Borders:
     upright, transposed = findings["iou"].median(), findings["iou_transposed"].median()
-    return {
-        "iou_median": float(upright),
-        "iou_least": float(findings["iou"].min()),
-        "iou_transposed_median": float(transposed),
-        "orientation": "transposed" if transposed > upright else "right" if upright > transposed else "undecided",
-        "disagreeing": findings.index[findings["iou"] < LOW_AGREEMENT].tolist(),
-    }
+    return Borders(
+        iou_median=float(upright),
+        iou_least=float(findings["iou"].min()),
+        iou_transposed_median=float(transposed),
+        orientation="transposed" if transposed > upright else "right" if upright > transposed else "undecided",
+        disagreeing=tuple(findings.index[findings["iou"] < LOW_AGREEMENT].tolist()),
+    )
 
 
-def _with_several_labels(index: pd.DataFrame, level: str) -> list[str]:
+def _with_several_labels(index: pd.DataFrame, level: str) -> tuple[str, ...]:
     n_labels = index.groupby(level)["label"].nunique()
-    return [str(name) for name in n_labels.index[n_labels > 1]]
+    return tuple(str(name) for name in n_labels.index[n_labels > 1])
 
 
-def _cvind(store: SliceStore) -> dict[str, Any] | None:
+def _published_folds(store: SliceStore) -> PublishedFolds | None:
     """What the published folds do, or None where the source had none."""
     if not store.cvind:
         return None
     index = store.index.assign(cvind=store.folds)
     known = index[index["cvind"] > 0]
-    torn: dict[str, list[str]] = defaultdict(list)
+    torn = []
     for level in ("pid", "family"):
         n_folds = known.groupby(level)["cvind"].nunique()
-        torn[level] = [str(name) for name in n_folds.index[n_folds > 1]]
-    return {
-        "folds": {str(fold): int(n) for fold, n in sorted(Counter(known["cvind"]).items())},
-        "unknown": len(index) - len(known),
-        "patients_on_two_folds": torn["pid"],
-        "families_on_two_folds": torn["family"],
-    }
+        torn.append(tuple(str(name) for name in n_folds.index[n_folds > 1]))
+    counts = sorted(Counter(known["cvind"].tolist()).items())
+    return PublishedFolds({str(fold): n for fold, n in counts}, len(index) - len(known), *torn)
 
 
-def _published(index: pd.DataFrame) -> dict[str, Any]:
+def _published(index: pd.DataFrame) -> Published:
     """How the store compares with the published set: complete, a subset of it, or something else."""
     here = {"slices": len(index), "patients": int(index["pid"].nunique())}
     here |= {name: int((index["label"] == i).sum()) for i, name in enumerate(CLASS_NAMES, start=1)}
-    from_it = index["slice"].max() <= COUNTS["slices"] and index["pid"].str.fullmatch(_PUBLISHED_PID).all()
-    within = all(here[key] <= n for key, n in COUNTS.items())
-    relation = "complete" if here == COUNTS else "subset" if within else "other"
-    return {
-        "relation": relation if from_it else "other",
-        "counts": {key: {"here": here[key], "published": n} for key, n in COUNTS.items()},
-    }
+    from_it = index["slice"].max() <= published.COUNTS["slices"] and index["pid"].str.fullmatch(_PUBLISHED_PID).all()
+    within = all(here[key] <= n for key, n in published.COUNTS.items())
+    relation = "complete" if here == published.COUNTS else "subset" if within else "other"
+    counts = {key: CountPair(here[key], n) for key, n in published.COUNTS.items()}
+    return Published(relation if from_it else "other", counts)

@@ -4,22 +4,23 @@ from collections.abc import Sequence
 from textwrap import fill
 from typing import Any
 
-from mmran.data.cheng import CLASS_NAMES
+from mmran.data.audit_record import Audit, Borders, Contrast, LeftOut, Published, PublishedFolds
 
 _WIDTH = 88
 _MOST_NAMED = 12
 
 
-def render(audit: dict[str, Any]) -> str:
-    """The report of `audit.audit` in plain text, findings marked `ok` or `!!`."""
+def render(audit: Audit) -> str:
+    """The report of an audit in plain text, findings marked `ok` or `!!`."""
     parts = [
         _wholeness(audit),
-        _published(audit["published"]),
+        _published(audit.published),
         _patients(audit),
         _images(audit),
-        _masks(audit["masks"], audit["borders"], audit["tumor_mm2"], audit["slices"]),
+        _masks(audit),
         _consistency(audit),
-        _rejects(audit["rejects"]),
+        _rejects(audit.rejects),
+        _ignored(audit.ignored),
     ]
     return "\n\n".join("\n".join(lines) for lines in parts if lines) + "\n"
 
@@ -42,133 +43,161 @@ def _counted(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun.removesuffix('y')}ies" if noun[-1] == "y" else f"{n} {noun}s"
 
 
-def _wholeness(audit: dict[str, Any]) -> list[str]:
-    digest = audit["digest"]
-    damaged = digest["damaged"]
+def _wholeness(audit: Audit) -> list[str]:
+    damaged = audit.digest.damaged
     what = f"{_counted(len(damaged), 'slice')} ({_some(damaged)})" if damaged else "its list of checksums or folds"
     return [
-        f"{audit['store']}: {_counted(audit['slices'], 'slice')} of {_counted(audit['patients'], 'patient')}",
+        f"{audit.store}: {_counted(audit.slices, 'slice')} of {_counted(audit.patients, 'patient')}",
         "",
         _check(
-            digest["verified"],
+            audit.digest.verified,
             "whole: every slice still has the checksum it was converted with",
-            f"DAMAGED: {what} changed after conversion; convert again and look after the disk",
+            f"DAMAGED: {what} changed after conversion; convert again and check the disk",
         ),
-        _paragraph(f"digest {digest['recomputed']}"),
+        _paragraph(f"digest {audit.digest.recomputed}"),
     ]
 
 
-def _published(published: dict[str, Any]) -> list[str]:
+def _published(published: Published) -> list[str]:
     title = {
         "complete": "The published set (Cheng et al. 2015), complete",
         "subset": "A subset of the published set (Cheng et al. 2015)",
         "other": "Not the published set (Cheng et al. 2015), whose counts are given for comparison",
-    }[published["relation"]]
+    }[published.relation]
     lines = [title, "", f"  {'':<14}{'here':>8}{'published':>12}{'difference':>12}"]
-    for name, count in published["counts"].items():
-        difference = count["here"] - count["published"]
-        lines.append(f"  {name:<14}{count['here']:>8}{count['published']:>12}{difference or '-':>12}")
+    for name, count in published.counts.items():
+        difference = count.here - count.published
+        lines.append(f"  {name:<14}{count.here:>8}{count.published:>12}{difference or '-':>12}")
     return lines
 
 
-def _patients(audit: dict[str, Any]) -> list[str]:
-    families = audit["families"]
+def _patients(audit: Audit) -> list[str]:
+    families, spread = audit.families, audit.slices_per_patient
     lines = ["Patients", "", f"  {'':<14}{'slices':>8}{'patients':>12}{'families':>12}"]
-    for name in CLASS_NAMES:
-        count = audit["classes"][name]
-        lines.append(f"  {name:<14}{count['slices']:>8}{count['patients']:>12}{count['families']:>12}")
-    lines.append(f"  {'all':<14}{audit['slices']:>8}{audit['patients']:>12}{families['n']:>12}")
-    spread = audit["slices_per_patient"]
+    for name, count in audit.classes.items():
+        lines.append(f"  {name:<14}{count.slices:>8}{count.patients:>12}{count.families:>12}")
     lines += [
+        f"  {'all':<14}{audit.slices:>8}{audit.patients:>12}{families.n:>12}",
         "",
-        _paragraph(f"{spread['least']:.0f} to {spread['most']:.0f} slices a patient, median {spread['median']:g}"),
+        _paragraph(f"{spread.least:.0f} to {spread.most:.0f} slices a patient, median {spread.median:g}"),
     ]
-    if several := families["of_several_pids"]:
+    if several := families.of_several_pids:
         pids = "; ".join(", ".join(pids) for pids in several.values())
         lines.append(
             _paragraph(
-                f"{_counted(len(several), 'family')} of several PIDs with {families['slices_of_these']} slices "
-                f"({', '.join(families['classes_of_these'])}): {pids}. PIDs that differ in a trailing letter only "
-                "look like repeat examinations of one person; a split by family keeps them on one side."
+                f"{_counted(len(several), 'family')} of several PIDs with {families.slices_of_these} slices "
+                f"({', '.join(families.classes_of_these)}): {pids}. PIDs that differ only in one letter after the "
+                "last digit look like repeat examinations of one patient; a split by family keeps them together."
             )
         )
     return lines
 
 
-def _images(audit: dict[str, Any]) -> list[str]:
+def _images(audit: Audit) -> list[str]:
     lines = ["Images", ""]
-    for name, size in audit["sizes"].items():
-        slices, patients = _counted(size["slices"], "slice"), _counted(size["patients"], "patient")
-        lines.append(f"      {name:<10}{slices:>12} of {patients:<14}{size['spacing_mm']:.3g} mm a pixel")
-    values = audit["intensities"]
-    lines.append(_paragraph(f"intensities {values['low']:g} to {values['high']:g}, kept as {values['type']}"))
+    for name, size in audit.sizes.items():
+        slices, patients = _counted(size.slices, "slice"), _counted(size.patients, "patient")
+        lines.append(f"      {name:<10}{slices:>12} of {patients:<14}{size.spacing_mm:.3g} mm a pixel")
+    values = audit.intensities
+    lines.append(_paragraph(f"intensities {values.low:g} to {values.high:g}, stored as {values.type}"))
     return lines
 
 
-def _masks(masks: dict[str, Any], borders: dict[str, Any], area: dict[str, float], n_slices: int) -> list[str]:
-    components = ", ".join(f"{count} in {n} masks" for count, n in masks["components"].items())
-    ious = (
-        f"intersection over union {borders['iou_median']:.3f} in the median, {borders['iou_least']:.3f} at least; "
-        f"with x and y exchanged {borders['iou_transposed_median']:.3f}"
-    )
-    disagreeing = borders["disagreeing"]
+def _masks(audit: Audit) -> list[str]:
+    masks, area, disagreeing = audit.masks, audit.tumor_mm2, audit.borders.disagreeing
+    components = ", ".join(f"{count} in {n} masks" for count, n in masks.components.items())
     return [
         "Masks",
         "",
-        _check(not masks["empty"], "no mask is empty", f"empty masks: slices {_some(masks['empty'])}"),
-        _check(
-            borders["orientation"] == "right",
-            f"images lie the right way: the border polygons fill their masks ({ious})",
-            f"images look {borders['orientation']}: the border polygons do not fill their masks ({ious})",
-        ),
+        _check(not masks.empty, "no mask is empty", f"empty masks: slices {_some(masks.empty)}"),
+        _mask_orientation(audit.borders),
+        _image_orientation(audit.contrast),
         _check(
             not disagreeing,
             "every border polygon agrees with its mask",
-            f"border polygon and mask disagree in {len(disagreeing)} of {_counted(n_slices, 'slice')}: "
+            f"border polygon and mask disagree in {len(disagreeing)} of {_counted(audit.slices, 'slice')}: "
             f"{_some(disagreeing)}",
         ),
-        _paragraph(f"connected components: {components}; {len(masks['with_holes'])} masks have holes"),
-        _paragraph(f"tumour area {area['least']:.0f} to {area['most']:.0f} mm², median {area['median']:.0f} mm²"),
+        _paragraph(f"connected components: {components}; {len(masks.with_holes)} masks have holes"),
+        _paragraph(f"tumor area {area.least:.0f} to {area.most:.0f} mm², median {area.median:.0f} mm²"),
     ]
 
 
-def _consistency(audit: dict[str, Any]) -> list[str]:
-    duplicates = [" = ".join(map(str, group)) for group in audit["duplicates"]]
-    labels, folds = audit["labels"], audit["cvind"]
+def _mask_orientation(borders: Borders) -> str:
+    compared = (
+        f"mask against border polygon: intersection over union {borders.iou_median:.3f} in the median, "
+        f"{borders.iou_least:.3f} at least; with x and y exchanged {borders.iou_transposed_median:.3f}"
+    )
+    return _check(
+        borders.orientation == "right",
+        f"masks lie the right way ({compared})",
+        f"masks look {borders.orientation} against their border polygons ({compared})",
+    )
+
+
+def _image_orientation(contrast: Contrast) -> str:
+    n, percent = _counted(contrast.n_compared, "slice"), f"{100 * contrast.share_upright:.0f} %"
+    compared = (
+        f"image against mask: contrast between tumor and surroundings {contrast.median:.2f} in the median; "
+        f"with the image transposed {contrast.transposed_median:.2f}; higher as stored in {percent} of {n}"
+    )
+    match contrast.orientation:
+        case "right":
+            return _paragraph(f"images lie the right way ({compared})", "ok")
+        case "transposed":
+            return _paragraph(f"images look transposed against their masks ({compared})", "!!")
+        case "mixed":
+            return _paragraph(f"some images look transposed against their masks, or masks misplaced ({compared})", "!!")
+    return _paragraph(f"too few slices to tell whether images lie as their masks do: {n}")
+
+
+def _consistency(audit: Audit) -> list[str]:
+    duplicates, labels = [" = ".join(map(str, group)) for group in audit.duplicates], audit.labels
     lines = [
         "Consistency",
         "",
         _check(not duplicates, "no two slices have the same pixels", f"same pixels: slices {_some(duplicates)}"),
         _check(
-            not labels["pid"],
-            "every patient has one tumour type",
-            f"patients with several tumour types: {_some(labels['pid'])}",
+            not labels.pid,
+            "every patient has one tumor type",
+            f"patients with several tumor types: {_some(labels.pid)}",
         ),
     ]
-    if labels["family"] and not labels["pid"]:
-        lines.append(_paragraph(f"families with several tumour types: {_some(labels['family'])}", "!!"))
+    if labels.family and not labels.pid:
+        lines.append(_paragraph(f"families with several tumor types: {_some(labels.family)}", "!!"))
+    return lines + _folds(audit.cvind)
+
+
+def _folds(folds: PublishedFolds | None) -> list[str]:
     if folds is None:
-        return [*lines, _paragraph("no cvind.mat among the sources: the published folds are unknown")]
-    sizes = " / ".join(str(n) for n in folds["folds"].values())
-    torn = {level: folds[f"{level}_on_two_folds"] for level in ("patients", "families")}
-    unknown = f"; {folds['unknown']} slices have none" if folds["unknown"] else ""
+        return [_paragraph("no cvind.mat among the sources: the published folds are unknown")]
+    sizes = " / ".join(str(n) for n in folds.folds.values())
+    unknown = f"; {folds.unknown} slices have none" if folds.unknown else ""
+    patients, families = folds.patients_on_two_folds, folds.families_on_two_folds
     return [
-        *lines,
         _check(
-            not torn["patients"],
+            not patients,
             f"the published folds (cvind: {sizes} slices{unknown}) keep every patient together",
-            f"the published folds (cvind: {sizes} slices{unknown}) tear patients {_some(torn['patients'])}",
+            f"the published folds (cvind: {sizes} slices{unknown}) split patients {_some(patients)}",
         ),
         _check(
-            not torn["families"],
+            not families,
             "the published folds keep every family together",
-            f"the published folds tear {_counted(len(torn['families']), 'family')}: {_some(torn['families'])}",
+            f"the published folds split {_counted(len(families), 'family')}: {_some(families)}",
         ),
     ]
 
 
-def _rejects(rejects: list[dict[str, str]]) -> list[str]:
+def _rejects(rejects: Sequence[LeftOut]) -> list[str]:
     if not rejects:
         return []
-    lines = [_paragraph(f"{reject['file']}: {reject['reason']}", "!!") for reject in rejects]
+    lines = [_paragraph(f"{reject.file}: {reject.reason}", "!!") for reject in rejects]
     return [f"Left out by the conversion: {_counted(len(rejects), 'file')}", "", *lines]
+
+
+def _ignored(ignored: Sequence[LeftOut]) -> list[str]:
+    if not ignored:
+        return []
+    lines = [_paragraph(f"{other.file}: {other.reason}") for other in ignored[:_MOST_NAMED]]
+    more = [_paragraph(f"and {len(ignored) - _MOST_NAMED} more")] if len(ignored) > _MOST_NAMED else []
+    return [f"Not read by the conversion: {_counted(len(ignored), 'other file')}", "", *lines, *more]

@@ -37,6 +37,8 @@ INDEX_TYPES = {
     "row": "int64",
 }
 
+_DIGESTED = ("slice", "label", "pid", "height", "width", "spacing_mm")
+
 # int16 before uint16: both take two bytes, but torch computes with the first only.
 _INTEGER_TYPES = ("u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8")
 
@@ -72,9 +74,9 @@ def slice_digest(
         mask: (H, W) of 0 and 1.
         border: (n, 2) float64.
     """
-    facts = [row[name] for name in ("slice", "label", "pid", "height", "width")]
+    facts = [row[name] for name in _DIGESTED]
     # The mask is hashed as bits; its maximum tells a 1 from another number that is not 0.
-    facts += [float(row["spacing_mm"]), image.dtype.str, int(mask.max())]
+    facts += [image.dtype.str, int(mask.max())]
     digest = hashlib.sha256(json.dumps(facts).encode())
     for part in (image, np.packbits(mask), border.astype("<f8")):
         digest.update(np.ascontiguousarray(part).data)
@@ -147,6 +149,7 @@ class SliceStore:
         if not self._fits_index():
             raise UserError(f"{path}: does not fit its {INDEX_NAME}; make both again with mmran convert")
         numbers = self.index["slice"].tolist()
+        self._facts = {name: self.index[name].tolist() for name in _DIGESTED}
         self._places = {
             number: (group, row, i)
             for i, (number, group, row) in enumerate(zip(numbers, self.index["group"], self.index["row"], strict=True))
@@ -209,15 +212,27 @@ class SliceStore:
         """Type of the stored intensities."""
         return next(iter(self._groups.values()))[0].dtype
 
-    def read(self, number: int) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    def read(self, number: int, *, check: bool = True) -> tuple[NDArray[Any], NDArray[np.uint8]]:
         """Copies of the image (H, W), in the store's type, and the mask (H, W) uint8 of a slice.
 
+        Args:
+            number: the slice number.
+            check: whether to compare the slice with the checksum it was converted with.
+
         Raises:
-            UserError: the store has no such slice.
+            UserError: the store has no such slice, or the slice changed after conversion.
         """
-        group, row, _ = self._place(number)
+        group, row, i = self._place(number)
         images, masks = self._groups[group]
-        return np.array(images[row]), np.array(masks[row])
+        image, mask = np.array(images[row]), np.array(masks[row])
+        if check and self.digest_of(number, image, mask) != self.slice_digests[i].tobytes():
+            raise UserError(f"{self.path}: slice {number} changed after conversion; run mmran convert again")
+        return image, mask
+
+    def digest_of(self, number: int, image: NDArray[Any], mask: NDArray[np.uint8]) -> bytes:
+        """SHA-256 of a slice as it is now, see `slice_digest`."""
+        facts = {name: column[self._place(number)[2]] for name, column in self._facts.items()}
+        return slice_digest(facts, narrow(image), mask, self.border(number))
 
     def read_group(self, group: str) -> tuple[NDArray[Any], NDArray[np.uint8]]:
         """All images (n, H, W) and masks (n, H, W) uint8 of one size, in index order.

@@ -128,8 +128,8 @@ def _common(
 def _true_mask(
     store: SliceStore, entry: Mapping[Hashable, Any], stored: NDArray[np.uint8], path: Path
 ) -> NDArray[np.bool_]:
-    _, masks = store.read_group(entry["group"])
-    truth = np.asarray(masks[entry["row"]]) != 0
+    _, mask = store.read(entry["slice"])
+    truth = mask != 0
     if truth.shape != stored.shape:
         raise UserError(
             f"{path}: slice {entry['slice']} was predicted at {stored.shape}, but its native size is "

@@ -167,3 +167,17 @@ def test_the_real_sample_converts_without_loss(real_full_sample: Path, output: P
             image, mask = store.read(number)
             np.testing.assert_array_equal(image, original.image)
             np.testing.assert_array_equal(mask, original.mask)
+
+
+@pytest.mark.parametrize("what", ["image", "mask"])
+def test_a_slice_that_changed_after_conversion_is_refused_when_it_is_read(
+    folder: Path, output: Path, what: str
+) -> None:
+    convert([folder], output)
+    with h5py.File(output, "r+") as file:
+        file[f"8x8/{what}"][1, 2, 3] ^= 1  # row 1 of the group is slice 10
+    store = SliceStore(output)
+    store.read(2)
+    with pytest.raises(UserError, match=r"slices\.h5: slice 10 changed after conversion; run mmran convert again"):
+        store.read(10)
+    assert store.read(10, check=False)[0].shape == (8, 8)
