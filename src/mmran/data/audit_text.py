@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from textwrap import fill
 from typing import Any
 
-from mmran.data.audit_record import Audit, Borders, Contrast, LeftOut, Published, PublishedFolds
+from mmran.data.audit_record import Audit, Borders, Contrast, Published, PublishedFolds
+from mmran.data.store import LeftOut
 
 _WIDTH = 88
 _MOST_NAMED = 12
@@ -130,7 +131,7 @@ def _mask_orientation(borders: Borders) -> str:
     )
     return _check(
         borders.orientation == "right",
-        f"masks lie the right way ({compared})",
+        f"masks fill their border polygons ({compared})",
         f"masks look {borders.orientation} against their border polygons ({compared})",
     )
 
