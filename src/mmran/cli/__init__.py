@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmran import __version__
-from mmran.cli import accept, data, experiments, figures, networks, plan, results, running, search, training
+from mmran.cli import accept, compare, data, experiments, figures, networks, plan, results, running, search, training
 from mmran.cli.stopping import ends_on_sigterm
 from mmran.cli.verb import Verb
 from mmran.errors import UserError
@@ -24,6 +24,7 @@ VERBS: tuple[Verb, ...] = (
     *running.VERBS,
     *results.VERBS,
     *figures.VERBS,
+    *compare.VERBS,
 )
 
 _DESCRIPTION = """\

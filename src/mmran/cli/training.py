@@ -70,6 +70,9 @@ def _predict_arguments(parser: ArgumentParser) -> None:
     trial_arguments(parser)
     parser.add_argument("--trained", type=Path, required=True, metavar="DIR", help="what train wrote with --output")
     parser.add_argument("--output", type=Path, required=True, metavar="H5", help="predictions")
+    parser.add_argument(
+        "--evaluate", action="store_true", help="measure them too: cases.csv and summary.json beside the predictions"
+    )
 
 
 def _predict(arguments: Namespace) -> None:
@@ -88,6 +91,12 @@ def _predict(arguments: Namespace) -> None:
         threads=arguments.threads,
     )
     print(f"{arguments.output}: {n} test slices predicted")
+    if arguments.evaluate:
+        from mmran.cli.results import described
+        from mmran.evaluation.evaluate import evaluate
+
+        cases, summary = (arguments.output.with_name(name) for name in ("cases.csv", "summary.json"))
+        print(described(evaluate(arguments.output, arguments.store, arguments.split, cases, summary)))
 
 
 VERBS = (

@@ -1,0 +1,227 @@
+"""`mmran compare` and `mmran nearest-slice`: which differences are real."""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mmran.cli.verb import Verb
+from mmran.errors import UserError
+
+if TYPE_CHECKING:
+    from mmran.statistics.comparisons import Comparison
+    from mmran.statistics.intervals import Interval
+    from mmran.statistics.rows import Row
+
+DEFAULT_REFERENCE = "mmran"
+
+
+def _compare_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="folder of experiments/, such as results/demo")
+    parser.add_argument("other", type=Path, metavar="OTHER", nargs="?", help="compare with this folder's experiments")
+    parser.add_argument("--protocol", help="split protocol (default: the only one that was evaluated)")
+    parser.add_argument(
+        "--rows", nargs="+", metavar="ROW", help="EXPERIMENT or EXPERIMENT/VARIANT (default: every experiment, raw)"
+    )
+    parser.add_argument(
+        "--against", metavar="ROW", help=f"the row that the others are compared with (default: {DEFAULT_REFERENCE})"
+    )
+    parser.add_argument("--metrics", nargs="+", default=["dice", "acc"], metavar="METRIC", help="default: dice acc")
+    parser.add_argument("--claims", type=Path, metavar="CLAIMS.json", help="claims to test; writes claims.csv")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="write every statistic here as csv")
+
+
+def _compare(arguments: Namespace) -> None:
+    from mmran.metrics.names import METRICS
+    from mmran.statistics.comparisons import compare_all, compare_folders
+    from mmran.statistics.intervals import Bootstrap, intervals
+    from mmran.statistics.rows import Families, check_same_slices
+
+    unknown = [name for name in arguments.metrics if name not in METRICS]
+    if unknown:
+        raise UserError(f"--metrics: {unknown[0]} is unknown, expected some of {', '.join(METRICS)}")
+    protocol = arguments.protocol or _only_protocol(arguments.results)
+    if arguments.other is not None:
+        both = arguments.rows or _evaluated(arguments.results, protocol) & _evaluated(arguments.other, protocol)
+        if not both:
+            raise UserError(f"{arguments.results} and {arguments.other} share no experiment under {protocol}")
+        rows, others = (_read_rows(folder, protocol, sorted(both)) for folder in (arguments.results, arguments.other))
+        found = compare_folders(rows, others, arguments.metrics)
+        _print_comparisons(found, f"{arguments.results} minus {arguments.other}")
+        if arguments.output:
+            _write(arguments.output, comparisons=found)
+        return
+    rows = _read_rows(arguments.results, protocol, arguments.rows)
+    check_same_slices(rows)
+    bootstrap = Bootstrap(Families.of(rows[0]))
+    against = _reference(rows, arguments.against) if len(rows) > 1 else rows[0]
+    estimated = intervals(rows, arguments.metrics, bootstrap)
+    compared = compare_all(rows, against, arguments.metrics, bootstrap)
+    _print_intervals(estimated)
+    if compared:
+        _print_comparisons(compared, f"each row minus {against.label}")
+    if arguments.output:
+        _write_all(arguments.output, rows, bootstrap, estimated, compared)
+    if arguments.claims:
+        _judge(arguments.claims, rows, arguments.output)
+
+
+def _only_protocol(results: Path) -> str:
+    found = sorted({path.parent.name for path in results.glob("experiments/*/*/summary.json")})
+    if not found:
+        raise UserError(f"{results}: holds no evaluated experiment; run snakemake with the configuration that names it")
+    if len(found) > 1:
+        raise UserError(f"{results}: has results under {', '.join(found)}; choose one with --protocol")
+    return found[0]
+
+
+def _evaluated(results: Path, protocol: str) -> set[str]:
+    """Experiments with results under a protocol."""
+    found = {path.parents[1].name for path in results.glob(f"experiments/*/{protocol}/summary.json")}
+    if not found:
+        raise UserError(f"{results}: holds no experiment evaluated under protocol {protocol}")
+    return found
+
+
+def _read_rows(results: Path, protocol: str, names: Sequence[str] | None) -> "list[Row]":
+    from mmran.statistics.rows import Row
+
+    known = _evaluated(results, protocol)
+    rows = []
+    for name in names or sorted(known):
+        experiment, _, variant = name.partition("/")
+        if experiment not in known:
+            raise UserError(f"{results}: has no {experiment} under {protocol}, only {', '.join(sorted(known))}")
+        rows.append(Row.read(results / "experiments" / experiment / protocol, variant or "raw", label=name))
+    return rows
+
+
+def _reference(rows: "Sequence[Row]", name: str | None) -> "Row":
+    by_name = {row.label: row for row in rows}
+    wanted = name or DEFAULT_REFERENCE
+    if wanted not in by_name:
+        raise UserError(f"--against {wanted}: is not among the rows {', '.join(by_name)}; name one of them")
+    return by_name[wanted]
+
+
+def _printed(metric: str, value: float | None) -> str:
+    from mmran.metrics.names import METRICS
+
+    return "-" if value is None else f"{METRICS[metric].scale * value:.{METRICS[metric].decimals}f}"
+
+
+def _printed_range(metric: str, low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"[{_printed(metric, low)}, {_printed(metric, high)}]"
+
+
+def _print_intervals(found: "Sequence[Interval]") -> None:
+    from mmran.metrics.names import METRICS
+
+    first = found[0]
+    few = " (few families)" if first.few_families else ""
+    print(f"protocol {first.protocol}: {first.n_slices} test slices of {first.n_families} patient families{few}")
+    width = max(len(one.row) for one in found)
+    for metric in dict.fromkeys(one.metric for one in found):
+        print(f"\n{METRICS[metric].title}, 95 % interval over families")
+        for one in (one for one in found if one.metric == metric):
+            spread = f"  SD {_printed(metric, one.seed_sd)} of {one.n_seeds} seeds" if one.seed_sd is not None else ""
+            bounds = _printed_range(metric, one.low, one.high)
+            print(f"  {one.row:{width}}  {_printed(metric, one.estimate):>7}  {bounds}{spread}".rstrip())
+
+
+def _print_comparisons(found: "Sequence[Comparison]", title: str) -> None:
+    from mmran.metrics.names import METRICS
+
+    width = max(len(one.row) for one in found)
+    for metric in dict.fromkeys(one.metric for one in found):
+        print(f"\n{METRICS[metric].title}: {title}, paired over families, p after Holm")
+        for one in (one for one in found if one.metric == metric):
+            bounds = _printed_range(metric, one.low, one.high)
+            p = "" if one.p_holm is None else f"  p {one.p_holm:.4f}"
+            print(f"  {one.row:{width}}  {_printed(metric, one.difference):>7}  {bounds}{p}".rstrip())
+    if any(one.certifies == "weights" for one in found):
+        print("\nFewer than three seeds: a small p tells two sets of weights apart, not two methods.")
+
+
+def _write(folder: Path, *, comparisons: "Sequence[Comparison]") -> None:
+    from mmran.statistics.comparisons import Comparison
+    from mmran.statistics.files import write_csv
+
+    write_csv(folder / "comparisons.csv", Comparison, comparisons)
+
+
+def _write_all(
+    folder: Path,
+    rows: "Sequence[Row]",
+    bootstrap: object,
+    estimated: "Sequence[Interval]",
+    compared: "Sequence[Comparison]",
+) -> None:
+    from mmran.statistics.calibration import Calibration, ReliabilityBin, calibrations, reliability_bins
+    from mmran.statistics.files import write_csv
+    from mmran.statistics.intervals import Bootstrap, Interval
+    from mmran.statistics.perclass import PerClass, per_class
+    from mmran.statistics.strata import Example, Stratum, by_stratum, examples
+
+    assert isinstance(bootstrap, Bootstrap)
+    write_csv(folder / "intervals.csv", Interval, estimated)
+    _write(folder, comparisons=compared)
+    write_csv(folder / "perclass.csv", PerClass, per_class(rows, bootstrap))
+    write_csv(folder / "strata.csv", Stratum, by_stratum(rows, bootstrap))
+    write_csv(folder / "worst.csv", Example, examples(rows))
+    write_csv(folder / "calibration.csv", Calibration, calibrations(rows))
+    write_csv(folder / "reliability.csv", ReliabilityBin, reliability_bins(rows))
+
+
+def _judge(path: Path, rows: "Sequence[Row]", output: Path | None) -> None:
+    from mmran.statistics.claims import Verdict, judge, read_claims
+    from mmran.statistics.files import write_csv
+
+    verdicts = judge(read_claims(path), {row.label: row for row in rows})
+    print("\nclaims")
+    for one in verdicts:
+        print(f"  {one.verdict:17}  {one.sentence}")
+    if output:
+        write_csv(output / "claims.csv", Verdict, verdicts)
+
+
+def _nearest_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--store", type=Path, required=True, metavar="STORE.h5", help="the slice store")
+    parser.add_argument("--split", type=Path, required=True, metavar="SPLIT.csv", help="who trains and tests")
+    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="gets cases.csv and the rest")
+
+
+def _nearest(arguments: Namespace) -> None:
+    from mmran.cli.results import described
+    from mmran.statistics.nearest_slice import predict_nearest
+
+    print(described(predict_nearest(arguments.store, arguments.split, arguments.output)))
+
+
+VERBS: tuple[Verb, ...] = (
+    Verb(
+        name="compare",
+        help="intervals, tests and claims: which differences are real",
+        description=(
+            "Estimate every row with a 95 % interval, and test its difference to one row, over patient families\n"
+            "instead of slices. With OTHER, compare the same experiments of two folders of results on the slices\n"
+            "that both tested. Reads cases.csv alone and refuses an edited one.\n\n"
+            "  mmran compare results/demo --rows mmran/pkp baseline he --against mmran/pkp --output statistics\n"
+            "  mmran compare results/mine results/yours --protocol patient"
+        ),
+        arguments=_compare_arguments,
+        run=_compare,
+    ),
+    Verb(
+        name="nearest-slice",
+        help="the rival that copies the nearest training slice",
+        description=(
+            "Give every test slice the class and mask of the training slice that looks most alike at 16 x 16 pixels.\n"
+            "A network that does no better recognizes patients, not tumors. Writes what an experiment writes.\n\n"
+            "  mmran nearest-slice --store data/slices.h5 --split splits/paper.csv \\\n"
+            "      --output results/demo/experiments/nearest-slice/paper"
+        ),
+        arguments=_nearest_arguments,
+        run=_nearest,
+    ),
+)

@@ -1,0 +1,185 @@
+"""The paper's claims that one row is better than another: what the printed numbers allow, and what our rows show."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmran.errors import UserError
+from mmran.files import read_json
+from mmran.metrics.names import METRICS
+from mmran.statistics.comparisons import LEVEL, Comparison, compare, with_holm
+from mmran.statistics.rows import Row
+
+PRINTED_SLICES = 306
+"""Every accuracy that the paper prints is a number of slices out of 306."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of the paper that ranks two rows.
+
+    Attributes:
+        sentence: what the paper says.
+        row, against: EXPERIMENT or EXPERIMENT/VARIANT; the claim is that `row` is better.
+        metric: a name of `METRICS`.
+        printed_row, printed_against: the paper's values, as printed; None where it prints none.
+    """
+
+    sentence: str
+    row: str
+    against: str
+    metric: str
+    printed_row: float | None = None
+    printed_against: float | None = None
+
+
+@dataclass(frozen=True)
+class PrintedTest:
+    """What two printed accuracies allow at best.
+
+    Attributes:
+        best_p: exact McNemar p under the most favorable pairing, in which every slice that the worse network gets
+            right the better one gets right too.
+        max_discordant: the most slices on which the two may disagree for p to stay within .05; None if even the most
+            favorable pairing exceeds it.
+    """
+
+    best_p: float
+    max_discordant: int | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One claim, tested.
+
+    Attributes:
+        sentence, row, against, metric: as in `Claim`.
+        printed_row, printed_against: the paper's values.
+        best_p, max_discordant: as in `PrintedTest`; None where the paper prints no accuracy.
+        ours_row, ours_against, difference, low, high, p, p_holm: of our rows; None where they lack the metric.
+        n_seeds, n_families: how many.
+        protocol: of our rows.
+        verdict: "supported" or "contradicted" where our rows differ significantly, each trained with three seeds or
+            more; "indistinguishable" where they do not differ; "untestable" where a row is absent, or where rows of
+            fewer seeds differ, which certifies weights and no method.
+    """
+
+    sentence: str
+    row: str
+    against: str
+    metric: str
+    printed_row: float | None
+    printed_against: float | None
+    best_p: float | None
+    max_discordant: int | None
+    ours_row: float | None
+    ours_against: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    p_holm: float | None
+    n_seeds: int
+    n_families: int
+    protocol: str
+    verdict: str
+
+
+def read_claims(path: Path) -> list[Claim]:
+    """Read a list of claims.
+
+    Raises:
+        UserError: the file is absent or no list of claims, or a claim names an unknown metric.
+    """
+    values = read_json(path)
+    try:
+        claims = [Claim(**value) for value in values]
+    except TypeError as error:
+        raise UserError(f"{path}: not a list of claims ({error})") from error
+    for claim in claims:
+        if claim.metric not in METRICS:
+            raise UserError(f"{path}: metric {claim.metric} is unknown, expected one of {', '.join(METRICS)}")
+    return claims
+
+
+def slices_of(printed_percent: float, n: int = PRINTED_SLICES) -> int | None:
+    """The number of slices k whose share of n prints as this percentage with two decimals; None if there is none."""
+    k = round(printed_percent / 100 * n)
+    return k if 0 <= k <= n and abs(100 * k / n - printed_percent) < 0.005 + 1e-9 else None
+
+
+def mcnemar_exact(only_first: int, only_second: int) -> float:
+    """Two-sided exact McNemar p of slices that only one of two networks gets right.
+
+    Source: McNemar 1947, by the binomial distribution.
+    """
+    n = only_first + only_second
+    tail = sum(math.comb(n, i) for i in range(min(only_first, only_second) + 1))
+    return min(1.0, 2 * tail / 2**n)
+
+
+def printed_test(printed_a: float, printed_b: float, n: int = PRINTED_SLICES) -> PrintedTest | None:
+    """Test two printed accuracies as far as print allows; None where one is no number of slices out of n."""
+    k_a, k_b = slices_of(printed_a, n), slices_of(printed_b, n)
+    if k_a is None or k_b is None:
+        return None
+    ahead = abs(k_a - k_b)
+    # Each further pair of opposite disagreements raises p; there are at most as many as the worse network gets right
+    # and the better one gets wrong.
+    most = min(min(k_a, k_b), n - max(k_a, k_b))
+    within = [both for both in range(most + 1) if mcnemar_exact(ahead + both, both) <= LEVEL]
+    return PrintedTest(mcnemar_exact(ahead, 0), ahead + 2 * max(within) if within else None)
+
+
+def judge(claims: Sequence[Claim], rows: Mapping[str, Row]) -> list[Verdict]:
+    """Test every claim on our rows.
+
+    Args:
+        claims: of the paper.
+        rows: label -> row; rows that a claim names and that are not there leave it untestable.
+
+    Returns:
+        One verdict per claim; Holm's correction runs over all claims of one metric.
+    """
+    testable = [claim for claim in claims if claim.row in rows and claim.against in rows]
+    tested = with_holm([compare(rows[claim.row], rows[claim.against], claim.metric) for claim in testable])
+    found = {id(claim): comparison for claim, comparison in zip(testable, tested, strict=True)}
+    return [_verdict(claim, found.get(id(claim))) for claim in claims]
+
+
+def _verdict(claim: Claim, found: Comparison | None) -> Verdict:
+    printed = None
+    if claim.metric == "acc" and claim.printed_row is not None and claim.printed_against is not None:
+        printed = printed_test(claim.printed_row, claim.printed_against)
+    return Verdict(
+        sentence=claim.sentence,
+        row=claim.row,
+        against=claim.against,
+        metric=claim.metric,
+        printed_row=claim.printed_row,
+        printed_against=claim.printed_against,
+        best_p=None if printed is None else printed.best_p,
+        max_discordant=None if printed is None else printed.max_discordant,
+        ours_row=found.estimate if found else None,
+        ours_against=found.against_estimate if found else None,
+        difference=found.difference if found else None,
+        low=found.low if found else None,
+        high=found.high if found else None,
+        p=found.p if found else None,
+        p_holm=found.p_holm if found else None,
+        n_seeds=min(found.n_seeds, found.against_n_seeds) if found else 0,
+        n_families=found.n_families if found else 0,
+        protocol=found.protocol if found else "",
+        verdict=_word(found),
+    )
+
+
+def _word(found: Comparison | None) -> str:
+    if found is None or found.p_holm is None:
+        return "untestable"
+    if found.p_holm > LEVEL:
+        return "indistinguishable"
+    if found.certifies != "methods":
+        return "untestable"
+    return "supported" if found.row_is_better else "contradicted"

@@ -1,0 +1,44 @@
+"""Statistics as csv: one line per record, the same bytes for the same cases."""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmran.files import write_text
+
+DIGITS = 12
+"""Significant digits of a number: more than any reader needs, fewer than the last bits that a library may move."""
+
+
+def to_csv(kind: type, records: Sequence[Any]) -> str:
+    """One line per record, below the names of its fields.
+
+    Args:
+        kind: the dataclass of the records, which names the columns where there is no record.
+        records: instances of it.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(field.name for field in dataclasses.fields(kind))
+    writer.writerows([_cell(value) for value in dataclasses.astuple(record)] for record in records)
+    return text.getvalue()
+
+
+def write_csv(path: Path, kind: type, records: Sequence[Any]) -> None:
+    """Write records as csv, atomically."""
+    write_text(path, to_csv(kind, records))
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, float):
+        return f"{value:.{DIGITS}g}"
+    text = str(value)
+    # A spreadsheet runs a cell that begins like a formula.
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

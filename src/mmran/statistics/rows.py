@@ -1,0 +1,178 @@
+"""What is compared: the cases of one experiment in one variant, with the patient families they come from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mmran.data.cheng import CLASS_NAMES
+from mmran.errors import UserError
+from mmran.evaluation.cases import read_cases
+from mmran.evaluation.postprocess import RAW
+from mmran.evaluation.summary import Summary
+
+FEW_FAMILIES = 30
+"""With fewer families, a bootstrap interval is too narrow, and the output says so."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One experiment under one protocol, its masks in one variant.
+
+    Attributes:
+        label: what readers call it.
+        experiment, protocol, variant: which.
+        digest: SHA-256 of its cases.csv.
+        cases: (seeds x slices) rows of `mmran.evaluation.cases`, of that variant, sorted by seed and slice.
+    """
+
+    label: str
+    experiment: str
+    protocol: str
+    variant: str
+    digest: str
+    cases: pd.DataFrame
+
+    @classmethod
+    def read(cls, folder: Path, variant: str = RAW, label: str | None = None) -> "Row":
+        """Read the results of one experiment under one protocol.
+
+        Args:
+            folder: holds cases.csv and summary.json.
+            variant: which masks.
+            label: what readers call it; the experiment's name if None.
+
+        Raises:
+            UserError: a file is absent or damaged, cases.csv was edited, or it lacks the variant.
+        """
+        summary = Summary.read(folder / "summary.json")
+        cases = read_cases(folder / "cases.csv")
+        chosen = cases[cases["variant"] == variant]
+        if chosen.empty:
+            known = ", ".join(summary.variants)
+            raise UserError(f"{folder / 'cases.csv'}: has no variant {variant}, expected one of {known}")
+        return cls(
+            label=label or summary.experiment,
+            experiment=summary.experiment,
+            protocol=summary.protocol,
+            variant=variant,
+            digest=summary.digests["cases"],
+            cases=chosen.sort_values(["seed", "slice"], ignore_index=True),
+        )
+
+    @cached_property
+    def seeds(self) -> list[pd.DataFrame]:
+        """The cases of each seed, its folds pooled.
+
+        Raises:
+            UserError: two seeds tested different slices.
+        """
+        seeds = [cases.reset_index(drop=True) for _, cases in self.cases.groupby("seed", sort=True)]
+        for cases in seeds[1:]:
+            if not cases["slice"].equals(seeds[0]["slice"]):
+                numbers = f"{seeds[0]['seed'].iloc[0]} and {cases['seed'].iloc[0]}"
+                raise UserError(f"{self.label}: seeds {numbers} tested different slices; evaluate both on one split")
+        return seeds
+
+    def on(self, slices: Sequence[int]) -> "Row":
+        """The same row on some of its slices."""
+        chosen = self.cases[self.cases["slice"].isin(slices)].reset_index(drop=True)
+        return Row(self.label, self.experiment, self.protocol, self.variant, self.digest, chosen)
+
+
+@dataclass(frozen=True)
+class Families:
+    """The patient families of a test set: the units that a statistic resamples.
+
+    Slices of one patient resemble each other, and so do the examinations of one person, which share a family. A
+    statistic that took slices for independent would claim up to ten times too much.
+
+    Attributes:
+        names: (F,) sorted.
+        strata: (F,) int64, the class of each family, counted from zero: that of most of its slices.
+    """
+
+    names: tuple[str, ...]
+    strata: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, row: Row) -> "Families":
+        """Find the families of a row's test slices.
+
+        Raises:
+            UserError: there is one family, or one class, only.
+        """
+        cases = row.seeds[0]
+        labels = cases.groupby("family")["label"].agg(lambda values: values.mode().iloc[0])
+        if len(labels) < 2:
+            raise UserError(
+                f"{row.label}: all test slices are of patient family {labels.index[0]}; statistics need two at least"
+            )
+        if labels.nunique() < 2:
+            name = CLASS_NAMES[int(labels.iloc[0]) - 1]
+            raise UserError(f"{row.label}: all test slices are of class {name}; statistics need two classes at least")
+        return cls(tuple(map(str, labels.index)), labels.to_numpy(dtype=np.int64) - 1)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def few(self) -> bool:
+        """Whether there are too few for an interval to hold its coverage."""
+        return len(self) < FEW_FAMILIES
+
+    def codes(self, cases: pd.DataFrame) -> NDArray[np.int64]:
+        """(N,) place of each case's family among the names."""
+        place = {name: i for i, name in enumerate(self.names)}
+        return np.array([place[name] for name in cases["family"]], dtype=np.int64)
+
+    def resampled(self, resamples: int, seed: int) -> NDArray[np.float64]:
+        """Draw families with replacement within each class.
+
+        Returns:
+            (resamples, F) float64: how often each family is drawn. All rows of a test set share one matrix, so that
+            differences between them are paired.
+        """
+        random = np.random.default_rng(seed)
+        weights = np.zeros((resamples, len(self)))
+        for stratum in np.unique(self.strata):
+            chosen = np.flatnonzero(self.strata == stratum)
+            weights[:, chosen] = random.multinomial(len(chosen), np.full(len(chosen), 1 / len(chosen)), size=resamples)
+        return weights
+
+
+def check_same_slices(rows: Sequence[Row]) -> None:
+    """Refuse rows of one table that were tested on different slices.
+
+    Raises:
+        UserError: naming two such rows.
+    """
+    first = rows[0]
+    for row in rows[1:]:
+        if not row.seeds[0]["slice"].equals(first.seeds[0]["slice"]):
+            raise UserError(f"{first.label} and {row.label} tested different slices; evaluate both on one split")
+
+
+def on_shared_slices(a: Row, b: Row) -> tuple[Row, Row]:
+    """Two rows on the slices that both tested.
+
+    Raises:
+        UserError: they share no slice, or disagree on a slice's class or family.
+    """
+    of_a, of_b = (row.seeds[0].set_index("slice")[["label", "family"]] for row in (a, b))
+    shared = of_a.index.intersection(of_b.index).sort_values()
+    if shared.empty:
+        raise UserError(f"{a.label} and {b.label} share no test slice; compare results of the same data and protocol")
+    differs = (of_a.loc[shared] != of_b.loc[shared]).any(axis=1)
+    if differs.any():
+        raise UserError(
+            f"{a.label} and {b.label}: slice {shared[differs][0]} has another class or family in each; "
+            "compare results of the same data"
+        )
+    if len(shared) == len(of_a) == len(of_b):
+        return a, b
+    return a.on(shared.tolist()), b.on(shared.tolist())
