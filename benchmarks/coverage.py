@@ -1,9 +1,9 @@
 """How often intervals hold the truth and tests call equal networks different: `python benchmarks/coverage.py`.
 
 Simulates test sets of 209 and 137 patient families (the whole data set, and two thirds of it) with 1 to 38 slices
-each, whose values share a part of their variance (the intraclass correlation, ICC). Goals: a coverage of .93 to .97, and a
-type I error of at most .065 at a level of .05. The last columns show what tests do that take slices
-for independent. About 4 minutes on one idle core; `--quick` takes 40 seconds.
+each, whose values share a part of their variance (the intraclass correlation, ICC). Goals: a coverage of .93 to .97,
+and a type I error of at most .065 at a level of .05. The last columns show what tests do that take slices for
+independent. About 4 minutes on one idle core; `--quick` takes 40 seconds.
 """
 
 import argparse
@@ -114,7 +114,10 @@ def lines(repeats: int, resamples: int) -> Iterator[str]:
         for icc in CORRELATIONS:
             found = one_seed(n_families, icc, repeats, resamples, random)
             coverage, flips, wilcoxon, naive = found
-            yield f"            {n_families:8}  {icc:.2f}  {coverage:8.3f}  {flips:18.3f}  {wilcoxon:18.3f}  {naive:11.3f}"
+            yield (
+                f"            {n_families:8}  {icc:.2f}  {coverage:8.3f}  {flips:18.3f}"
+                f"  {wilcoxon:18.3f}  {naive:11.3f}"
+            )
     yield ""
     yield "seeds:      families  ICC  seeds  coverage  without seed component  type I (t)"
     for n_families in SIZES:
