@@ -21,7 +21,7 @@ DISTINCT = {(spec.name, str(spec.options)): name for name, spec in CONFIGURED.it
 VARIANTS = [
     pytest.param(CONFIGURED[name].name, dict(CONFIGURED[name].options), id=name) for name in DISTINCT.values()
 ] + [
-    pytest.param("mmran", {"attention": attention, "reading": "released"}, id=f"released-{attention}")
+    pytest.param("mmran", {"attention": attention, "reading": "released-backbone"}, id=f"released-{attention}")
     for attention in ATTENTIONS
     if attention not in ("none", "mram")  # configured already
 ]

@@ -31,6 +31,7 @@ PARAMETERS = {
     "scse-msm-gmp": 42_770_180,
     "scse-msm-gmp-res": 42_770_180,
     "mmran": 42_770_180,
+    "mmran-after": 45_906_500,  # mmran and 9 C^2 + 3 C for the second convolution
     "mmran-released": 57_711_444,
     "mmran-released-baseline": 42_737_684,
     "res-unet": 32_440_961,
@@ -120,6 +121,29 @@ class TestEveryNetwork:
             if single is not None:
                 torch.testing.assert_close(half.float(), single, rtol=0.1, atol=0.05)
 
+    def test_maps_stay_channels_last_from_the_first_convolution_to_the_heads(self, name, options):
+        network = small(name, options).to(memory_format=torch.channels_last)
+        lost = []
+
+        def note(key: str) -> Callable[..., None]:
+            def look(layer: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+                (x, *_) = inputs
+                # Images of one channel, and maps of one pixel, are of either order.
+                if (
+                    x.shape[1] > 4
+                    and x.shape[2:].numel() > 1
+                    and not x.is_contiguous(memory_format=torch.channels_last)
+                ):
+                    lost.append(key)
+
+            return look
+
+        for key, layer in network.named_modules():
+            if isinstance(layer, torch.nn.Conv2d | torch.nn.ConvTranspose2d | torch.nn.BatchNorm2d):
+                layer.register_forward_hook(note(key))
+        network(images_of(64, 64).contiguous(memory_format=torch.channels_last))
+        assert lost == []
+
     def test_options_are_read_from_the_source_as_the_constructor_has_them(self, name, options):
         assert option_names(name) == tuple(complete_options(name, {}))
         assert "width" in option_names(name)
@@ -131,7 +155,7 @@ class TestEveryNetwork:
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [(name, {}) for name in NETWORKS] + [("mmran", {"attention": "scse-msm-gmp", "reading": "released"})],
+    [(name, {}) for name in NETWORKS] + [("mmran", {"attention": "scse-msm-gmp", "reading": "released-backbone"})],
 )
 def test_compiles_without_graph_breaks(name, options):
     network = small(name, options).eval()
@@ -152,7 +176,7 @@ def test_every_configured_network_has_a_stated_count():
 
 
 def test_smallest_image_and_smallest_width_go_through():
-    for reading in ("paper", "released"):
+    for reading in ("paper", "released-backbone"):
         output = build("mmran", width=1e-3, reading=reading)(images_of(16, 16))
         assert output.mask_logits.shape == (2, 1, 16, 16)
         assert output.class_logits.isfinite().all()
@@ -165,7 +189,7 @@ def test_smallest_image_and_smallest_width_go_through():
         ("mmran", {"wdith": 0.5}, r"no option 'wdith'; it has width, attention"),
         ("mmran", {"width": 0}, r"width: 0 is not a positive number"),
         ("mmran", {"attention": "cbam"}, r"attention: 'cbam' is unknown; choose one of none, se"),
-        ("mmran", {"reading": "mine"}, r"reading: 'mine' is not one of paper, released"),
+        ("mmran", {"reading": "mine"}, r"reading: 'mine' is not one of paper, released-backbone"),
         ("mmran", {"placement": "before"}, r"placement: 'before' is not one of replace, after"),
         ("mmran", {"class_head": "mlp"}, r"class_head: 'mlp' is not one of linear"),
         ("mmran", {"reduction": 0}, r"reduction: 0 is not a positive integer"),
@@ -194,7 +218,7 @@ def test_option_names_of_what_cannot_be_read_are_unknown_and_of_a_wrong_name_an_
 
 
 def test_fields_given_beside_a_reading_take_its_place():
-    released = parameter_count("mmran", reading="released", attention="none")
-    plain_decoder = parameter_count("mmran", reading="released", attention="none", residual_decoder=False)
+    released = parameter_count("mmran", reading="released-backbone", attention="none")
+    plain_decoder = parameter_count("mmran", reading="released-backbone", attention="none", residual_decoder=False)
     # Shortcuts of the decoder: 2 C^2 + 2 C for C = 512, 256, 128, 64.
     assert released - plain_decoder == 2 * 348_160 + 2 * 960

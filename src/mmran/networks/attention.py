@@ -1,6 +1,6 @@
-"""The multiscale residual attention module and the modules it was built up from, as values of one class.
+"""The multiscale residual attention module (MRAM) and the steps of its ablation, as values of one class.
 
-Notation of the paper: F' multiscale features, M_c channel gate, M_s spatial gate, F^ gated features.
+The paper's notation: F' multiscale features, M_c channel gate, M_s spatial gate, F^ gated features.
 """
 
 from collections.abc import Mapping
@@ -17,22 +17,23 @@ KERNELS = (3, 5, 7, 9)
 """k_i = 2 (i + 1) + 1 for i = 0..3 (Eq. 1)."""
 
 SMALLEST_HIDDEN = 4
-"""Hidden units of a gate at small widths: a single one that dies behind its ReLU would freeze the gate. At
-full width every reduction in use leaves at least as many."""
+"""Fewest hidden units of a channel gate. At small widths a single unit that dies behind its ReLU would freeze the gate;
+at full width every reduction in use leaves at least as many."""
 
 
 @dataclass(frozen=True)
 class AttentionForm:
-    """What an attention module is made of.
+    """The parts of an attention module.
 
     Attributes:
-        multiscale: starts with the multiscale module, which then also does the work of a convolution.
+        multiscale: the multiscale module comes first; it can replace a convolution.
         maximum: the channel gate has a second branch, on global max pooling.
-        combine: how the sigmoids of its two branches meet.
-        spatial: there is a spatial gate; beside the channel gate, or after it if `sequential`.
-        residual: the gated features are added to what was gated, instead of taking its place.
-        bias: of the channel gate's linear layers.
-        reduction: of the channel gate, where the module's authors fixed it; None takes the network's.
+        combine: how the sigmoids of the two branches combine.
+        spatial: a spatial gate runs in parallel to the channel gate, or after it if `sequential`.
+        sequential: see `spatial`.
+        residual: the gated features are added to the features instead of replacing them.
+        bias: the linear layers of the channel gate have a bias.
+        reduction: channels per hidden unit, where the module's authors fixed it; None takes the network's.
     """
 
     multiscale: bool = False
@@ -60,10 +61,10 @@ ATTENTIONS: Mapping[str, AttentionForm | None] = MappingProxyType(
 
 
 def attention_form(name: str) -> AttentionForm | None:
-    """The form of that name, None for no attention.
+    """The form of a name in `ATTENTIONS`, None for no attention.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: the name is unknown.
     """
     if name not in ATTENTIONS:
         raise UserError(f"network option attention: {name!r} is unknown; choose one of {', '.join(ATTENTIONS)}")
@@ -71,40 +72,47 @@ def attention_form(name: str) -> AttentionForm | None:
 
 
 class MultiscaleModule(nn.Module):
-    """Four convolutions side by side, a quarter of the channels each, then batch normalization.
+    """Four parallel convolutions, a quarter of the channels each, then batch normalization.
 
-    (B, C, H, W) -> (B, C, H, W). 41 C^2 + 2 C parameters.
+    (B, C, H, W) -> (B, C, H, W). 41 C^2 parameters, and 2 C of the normalization.
 
-    Source: Eqs. 1-2, Fig. 3. The channels per scale are not stated: C/4 each gives F' the C channels of F.
+    Source: Eqs. 1-2, Fig. 3. The paper does not state the channels per scale: C/4 each gives F' the C channels of F.
+    Deviates: Eq. 2 has no batch normalization; the authors' released code has. It makes the batch mean of what Eq. 3
+    pools zero. `norm=False` follows the equation.
+
+    Args:
+        channels: C, a multiple of 4.
+        norm: batch normalization at the end.
     """
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, norm: bool = True):
         super().__init__()
         self.scales = nn.ModuleList(
             nn.Conv2d(channels, channels // len(KERNELS), kernel, padding=kernel // 2, bias=False) for kernel in KERNELS
         )
-        self.norm = nn.BatchNorm2d(channels)
+        self.norm: nn.Module = nn.BatchNorm2d(channels) if norm else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """F to F'."""
-        return self.norm(torch.cat([scale(x) for scale in self.scales], dim=1))
+        features: Tensor = self.norm(torch.cat([scale(x) for scale in self.scales], dim=1))
+        return features
 
 
 class ChannelGate(nn.Module):
-    """M_c: a weight per channel from its mean and, with `maximum`, from its maximum too.
+    """M_c: a weight per channel from its mean and, with `maximum`, also from its maximum.
 
-    (B, C, H, W) -> (B, C, 1, 1), 0..1 (0..2 if two branches are summed).
-    The maximum is `amax`, whose backward pass is deterministic on CUDA.
+    (B, C, H, W) -> (B, C, 1, 1), 0..1, or 0..2 for the sum of two branches.
+    The maximum is `amax`, because the backward pass of adaptive max pooling is not deterministic on CUDA.
 
-    Source: Eqs. 3-5; one branch: Hu et al. 2018. Each branch has its own weights. Bias and reduction are not
-    stated: none and 4 fit Table 3.
+    Source: Eqs. 3-5; one branch: Hu et al. 2018. Each branch has its own weights. The paper does not state bias and
+    reduction: no bias and 4 fit Table 3.
 
     Args:
         channels: C.
         reduction: channels per hidden unit.
         maximum: second branch, on global max pooling.
         combine: "product" (Eq. 5) or "sum" of the branches' sigmoids.
-        bias: of the linear layers.
+        bias: the linear layers have a bias.
     """
 
     def __init__(
@@ -139,7 +147,7 @@ def _perceptron(channels: int, reduction: int, bias: bool) -> nn.Sequential:
 class SpatialGate(nn.Module):
     """M_s: a weight per pixel, 0..1. (B, C, H, W) -> (B, 1, H, W).
 
-    Source: Eq. 7; no bias, as Roy et al. 2018.
+    Source: Eq. 7; without bias, as in Roy et al. 2018.
     """
 
     def __init__(self, channels: int):
@@ -152,21 +160,22 @@ class SpatialGate(nn.Module):
 
 
 class Attention(nn.Module):
-    """Any of the attention modules of Table 2. (B, C, H, W) -> (B, C, H, W).
+    """Each attention module of Table 2. (B, C, H, W) -> (B, C, H, W).
 
     Source: Eqs. 1-9, Fig. 2; section 4.4 for the steps from scSE to MRAM.
-    Deviates: around Eqs. 6 and 9 the text says F, the module's input, and the equations F'; F' it is here.
+    Deviates: around Eqs. 6 and 9 the text says F, the module's input, and the equations F'. This follows the equations.
 
     Args:
         channels: C, a multiple of 4.
-        form: what it is made of.
+        form: its parts.
         reduction: of the channel gate, unless the form fixes it.
+        multiscale_norm: see `MultiscaleModule`.
     """
 
-    def __init__(self, channels: int, form: AttentionForm, reduction: int):
+    def __init__(self, channels: int, form: AttentionForm, reduction: int, multiscale_norm: bool = True):
         super().__init__()
         self.form = form
-        self.multiscale = MultiscaleModule(channels) if form.multiscale else nn.Identity()
+        self.multiscale = MultiscaleModule(channels, multiscale_norm) if form.multiscale else nn.Identity()
         self.channel_gate = ChannelGate(channels, form.reduction or reduction, form.maximum, form.combine, form.bias)
         self.spatial_gate = SpatialGate(channels) if form.spatial else None
 

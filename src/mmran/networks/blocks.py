@@ -1,7 +1,7 @@
 """Building blocks that several networks share.
 
-Convolutions have a bias unless they say otherwise, also before batch normalization where it does nothing: the
-parameter counts of the paper's Table 3 include them.
+Convolutions have a bias unless they say otherwise. Batch normalization cancels it, but the parameter counts of the
+paper's Table 3 include it.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from mmran.errors import UserError
 
 
 def scaled(channels: int, width: float) -> int:
-    """Channels at a width multiplier: the nearest multiple of 4, and at least 4.
+    """Channels at a width multiplier: the nearest multiple of 4, at least 4.
 
-    Of 4, since the four kernel sizes of the multiscale module share them.
+    A multiple of 4, because the four kernel sizes of the multiscale module share them equally.
 
     Args:
         channels: at full width.
-        width: multiplier, 1.0 is the network as published.
+        width: multiplier; 1.0 is the published network.
 
     Raises:
         UserError: width is not a positive number.
@@ -30,37 +30,17 @@ def scaled(channels: int, width: float) -> int:
     return max(4, 4 * round(channels * width / 4))
 
 
-def check_images(images: Tensor, stride: int) -> None:
-    """Refuse what the network cannot halve and double without a remainder.
-
-    Args:
-        images: (B, 1, H, W).
-        stride: H and W must be multiples of it.
-
-    Raises:
-        ValueError: another number of dimensions or channels, or a size that stride does not divide.
-    """
-    if images.ndim != 4 or images.shape[1] != 1:
-        raise ValueError(f"images of shape {tuple(images.shape)}: expected (batch, 1, height, width)")
-    height, width = images.shape[-2:]
-    if height % stride or width % stride:
-        raise ValueError(
-            f"images of {height} x {width} pixels: both must be divisible by the network's stride of "
-            f"{stride}; pad them to the next multiple and crop the mask"
-        )
-
-
 def start_at(layer: nn.Module, logit: float) -> None:
-    """Set the bias of a mask head so that its logit starts near a given value.
+    """Set the bias of a mask head so that the mask logit starts near a value.
 
-    The weights stay as torch draws them. One channel takes the logit itself; with two, background and tumor, the
-    difference of their biases is the logit.
+    The weights keep torch's initialization. One channel takes the logit itself. With two, background and tumor, the
+    difference of the biases is the logit.
 
     Source: Lin et al. 2017, section 3.3.
 
     Args:
         layer: the last convolution, of one or two channels.
-        logit: log-odds of the tumor.
+        logit: log-odds of tumor.
     """
     assert isinstance(layer, nn.Conv2d)
     assert layer.bias is not None
@@ -93,9 +73,8 @@ def conv_block(
 class PointwiseConv2d(nn.Conv2d):
     """A 1 x 1 convolution. (B, C, H, W) -> (B, C', ceil(H/stride), ceil(W/stride)).
 
-    A strided one is computed on a CPU as one of stride 1 on the pixels that count: torch's own, on several threads,
-    writes beyond its memory in the backward pass where C is not a multiple of 16 (torch 2.13, float32, weights in
-    channels-last order).
+    On a CPU, a strided one subsamples first and then convolves at stride 1. Torch's own backward pass writes out of
+    bounds there if several threads run it and C is not a multiple of 16 (torch 2.13, float32, channels-last weights).
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,10 +86,10 @@ class PointwiseConv2d(nn.Conv2d):
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """A convolution of each channel by itself, without bias. (B, C, H, W) -> (B, C, H', W').
+    """A depthwise convolution without bias. (B, C, H, W) -> (B, C, H', W').
 
-    A dilated one is computed on a CPU as the same convolution with zeros between the weights: torch's own gives wrong
-    gradients in bfloat16 for maps in channels-last order (torch 2.13).
+    On a CPU, a dilated one convolves with zeros between the weights instead. Torch's own returns wrong gradients in
+    bfloat16 for channels-last maps (torch 2.13).
 
     Args:
         channels: C.
@@ -134,11 +113,11 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 class Residual(nn.Module):
-    """ReLU(body(x) + shortcut(x)), the shortcut a 1 x 1 convolution without bias and batch normalization.
+    """ReLU(body(x) + shortcut(x)): (B, in, H, W) -> (B, out, H, W).
 
-    The body therefore ends before its last ReLU. (B, in, H, W) -> (B, out, H, W).
+    The shortcut is a 1 x 1 convolution without bias, then batch normalization. The body ends without a ReLU.
 
-    Source: Eq. 10, Fig. 4. Shortcut and final ReLU, which the paper leaves open: He et al. 2016.
+    Source: Eq. 10, Fig. 4. The paper leaves shortcut and final ReLU open; they follow He et al. 2016.
     """
 
     def __init__(self, in_channels: int, out_channels: int, body: Sequence[nn.Module]):
@@ -152,7 +131,7 @@ class Residual(nn.Module):
 
 
 def double_conv(in_channels: int, out_channels: int, residual: bool = False) -> nn.Module:
-    """Two 3 x 3 convolutional modules, with a shortcut around both if asked.
+    """Two 3 x 3 convolutional modules, with a shortcut around both if `residual`.
 
     Source: Ronneberger et al. 2015; residual: Xiao et al. 2018.
     """
@@ -162,31 +141,14 @@ def double_conv(in_channels: int, out_channels: int, residual: bool = False) -> 
     return nn.Sequential(*first, *conv_block(out_channels, out_channels))
 
 
-class UpStage(nn.Module):
-    """Double the size by a transposed convolution, put the skip connection beside it, convolve twice.
-
-    (B, in, H, W) and (B, skip, 2H, 2W) -> (B, skip, 2H, 2W).
-
-    Source: section 3.1; Ronneberger et al. 2015.
-    """
-
-    def __init__(self, in_channels: int, skip_channels: int, residual: bool = False):
-        super().__init__()
-        self.up = nn.ConvTranspose2d(in_channels, skip_channels, kernel_size=2, stride=2)
-        self.convs = double_conv(2 * skip_channels, skip_channels, residual)
-
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Upsample x and merge it with skip."""
-        return self.convs(torch.cat([self.up(x), skip], dim=1))
-
-
 class SpatialPyramidPooling(nn.Module):
-    """Maximum over an n x n grid of bins for each level n: a vector of one length for any size.
+    """Maxima over an n x n grid of bins for each level n: the vector has one length for any image size.
 
     (B, C, H, W) -> (B, C * sum of n^2), ordered by level, then channel, then bin.
-    Bins are fixed windows where n divides the size; elsewhere bin i spans floor(i H/n) to ceil((i+1) H/n), so
-    that none is empty even on a map smaller than the grid. Both are maxima over slices: adaptive max pooling
-    would do the same without a deterministic backward pass on CUDA.
+
+    Bins are fixed windows where n divides the size. Elsewhere bin i spans floor(i H/n) to ceil((i+1) H/n), so that
+    no bin is empty, even on a map smaller than the grid. Adaptive max pooling computes the same, but its backward
+    pass on CUDA is not deterministic.
 
     Source: section 3.1; He et al. 2015.
 

@@ -1,27 +1,27 @@
-"""Chen et al.: a U-Net on the VGG-16 encoder with a class head in its middle and another at its end."""
+"""Chen et al. 2019: a U-Net on the VGG-16 encoder with a class head in its middle and another at its end."""
 
 import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from mmran.networks.blocks import check_images, scaled, start_at
-from mmran.networks.output import N_CLASSES, Network, NetworkOutput
+from mmran.networks.blocks import scaled
+from mmran.networks.output import N_CLASSES, NetworkOutput
+from mmran.networks.unet import UNet
 
 
-class Chen(Network):
-    """Multitask U-Net; its two class heads are trained each by itself, and their logits are averaged.
+class Chen(UNet):
+    """Multitask U-Net with two class heads, each trained on its own loss; prediction averages their logits.
 
     (B, 1, H, W) -> mask_logits (B, 1, H, W), class_logits (B, 3), auxiliary: middle and last head (B, 3) each,
     for any H and W divisible by 32. 32,202,055 parameters.
 
-    Source: Chen et al. 2019, their network on VGG-16 without batch normalization.
+    Source: Chen et al. 2019, the network on VGG-16 without batch normalization.
     Deviates: Table 3 prints 40.03 million, which no variant of the authors' released code has. They start from
-    weights of ImageNet, of which the paper says nothing; without batch normalization, weights drawn as torch does
-    by default would let the signal die out on its way, so they are drawn as He et al. 2015. The first convolution
-    takes the grey image once, not three times over, which would add 1,152 parameters. Their last head takes the
-    maxima of five mask channels; there is one here, so it takes those of the features before it.
+    ImageNet weights, which the paper does not mention. Without batch normalization, torch's default initialization
+    makes the signal vanish, so weights follow He et al. 2015. The first convolution takes the gray image once, not
+    three times, which saves 1,152 parameters. Their last head takes the maxima of five mask channels; with one mask
+    channel here, it takes those of the features before it.
 
     Args:
         width: channel multiplier; 1.0 is the published network.
@@ -35,62 +35,48 @@ class Chen(Network):
     recipe = "mmran.training.multitask:Multitask"
 
     def __init__(self, *, width: float = 1.0):
-        super().__init__()
         c32, c64, c128, c256, c512 = (scaled(n, width) for n in (32, 64, 128, 256, 512))
-
-        self.encoder = nn.ModuleList(
-            [
+        super().__init__(
+            encoder=[
                 convs(1, c64, 2),
                 convs(c64, c128, 2),
                 convs(c128, c256, 3),
                 convs(c256, c512, 3),
                 convs(c512, c512, 3),
-            ]
+            ],
+            bottleneck=conv_up(c512, c512, c256),
+            decoder=[
+                Merge(*conv_up(c256 + c512, c512, c256)),
+                Merge(*conv_up(c256 + c512, c512, c256)),
+                Merge(*conv_up(c256 + c256, c256, c64)),
+                Merge(*conv_up(c64 + c128, c128, c32)),
+                Merge(*convs(c32 + c64, c32, 1)),
+            ],
         )
-        self.center = decoder_block(c512, c512, c256)
-        self.decoder = nn.ModuleList(
-            [
-                decoder_block(c256 + c512, c512, c256),
-                decoder_block(c256 + c512, c512, c256),
-                decoder_block(c256 + c256, c256, c64),
-                decoder_block(c64 + c128, c128, c32),
-                convs(c32 + c64, c32, 1),
-            ]
-        )
+        initialize(self)
         self.mask_head = nn.Conv2d(c32, 1, kernel_size=1)
         self.middle_head = nn.Conv2d(c256, N_CLASSES, kernel_size=1)
         self.last_head = nn.Linear(c32, N_CLASSES)
-        draw_weights(nn.ModuleList([self.encoder, self.center, self.decoder]))
 
     def forward(self, images: Tensor) -> NetworkOutput:
-        """Segment and classify.
+        """Segment and classify."""
+        deepest, finest = self.walk(images)  # (B, 256, H/16, W/16) and (B, 32, H, W)
+        middle = self.middle_head(deepest).mean(dim=(2, 3))
+        last = self.last_head(finest.amax(dim=(2, 3)))
+        return NetworkOutput(self.mask_head(finest), (middle + last) / 2, (middle, last))
 
-        Args:
-            images: (B, 1, H, W), 0..1.
 
-        Raises:
-            ValueError: H or W is not divisible by 32.
-        """
-        check_images(images, self.stride)
-        x, skips = images, []
-        for stage in self.encoder:
-            x = stage(x)
-            skips.append(x)
-            x = functional.max_pool2d(x, 2)
-        x = self.center(x)  # (B, 256, H/16, W/16)
-        middle = self.middle_head(x).mean(dim=(2, 3))
-        for stage, skip in zip(self.decoder, reversed(skips), strict=True):
-            x = stage(torch.cat([x, skip], dim=1))
-        last = self.last_head(x.amax(dim=(2, 3)))
-        return NetworkOutput(self.mask_head(x), (middle + last) / 2, (middle, last))
+class Merge(nn.Sequential):
+    """Layers that run on a map and a skip connection, concatenated."""
 
-    def start_masks(self, logit: float) -> None:
-        """Set the mask head's bias."""
-        start_at(self.mask_head, logit)
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:  # type: ignore[override]  # takes two maps
+        """(B, in, H, W) and (B, skip, H, W) to what the layers make of both."""
+        merged: Tensor = super().forward(torch.cat([x, skip], dim=1))
+        return merged
 
 
 def convs(in_channels: int, out_channels: int, n: int) -> nn.Sequential:
-    """n times a 3 x 3 convolution and ReLU: (B, in, H, W) -> (B, out, H, W).
+    """n 3 x 3 convolutions, a ReLU after each: (B, in, H, W) -> (B, out, H, W).
 
     Source: Simonyan and Zisserman 2015.
     """
@@ -100,8 +86,8 @@ def convs(in_channels: int, out_channels: int, n: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def decoder_block(in_channels: int, middle_channels: int, out_channels: int) -> nn.Sequential:
-    """A convolution, and a transposed one that doubles the size: (B, in, H, W) -> (B, out, 2H, 2W)."""
+def conv_up(in_channels: int, middle_channels: int, out_channels: int) -> nn.Sequential:
+    """A convolution, then a transposed one that doubles the size: (B, in, H, W) -> (B, out, 2H, 2W)."""
     return nn.Sequential(
         *convs(in_channels, middle_channels, 1),
         nn.ConvTranspose2d(middle_channels, out_channels, kernel_size=4, stride=2, padding=1),
@@ -109,8 +95,8 @@ def decoder_block(in_channels: int, middle_channels: int, out_channels: int) -> 
     )
 
 
-def draw_weights(network: nn.Module) -> None:
-    """Draw convolutions before a ReLU so that they keep the variance of what passes; biases are 0.
+def initialize(network: nn.Module) -> None:
+    """Draw the weights of convolutions before a ReLU so that they preserve variance; biases start at 0.
 
     Source: He et al. 2015. A transposed convolution of stride s has 1/s^2 of its kernel under each output pixel.
     """

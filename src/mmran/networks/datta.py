@@ -1,19 +1,19 @@
-"""Datta et al. 2021: a compared classifier, ResNet-50 with soft attention on its last maps."""
+"""Datta et al. 2021: a classifier, ResNet-50 with soft attention on its last maps."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmran.networks.blocks import check_images, grid_max, scaled
+from mmran.networks.blocks import grid_max, scaled
 from mmran.networks.output import N_CLASSES, Network, NetworkOutput
 from mmran.networks.resnet import ResNet50Features
 
 POOLED = 3
-"""Side of the grid of maxima that the linear layer sees: the authors' maps at 224 pixels, 7 halved."""
+"""Side of the grid that the linear layer sees: the authors' map of 7 pixels at an image size of 224, halved."""
 
 
 class SoftAttention(nn.Module):
-    """Features times how much several attention maps, each adding up to 1 over the pixels, look there.
+    """Weight features by the sum of several attention maps, each a softmax over the pixels.
 
     (B, C, H, W) -> (B, C, H, W), scaled by a learned number.
 
@@ -37,15 +37,16 @@ class SoftAttention(nn.Module):
 
 
 class SoftAttentionResNet50(Network):
-    """ResNet-50 features beside their attended copy, pooled, and one linear layer.
+    """ResNet-50 features and their attended copy, concatenated, pooled, and classified by one linear layer.
 
     23,907,284 parameters (Table 3: 23.91 million). (B, 1, H, W) -> class_logits (B, 3), for any H and W
-    divisible by 32.
+    divisible by 32. Images of 192 pixels or more fill the 3 x 3 grid; at 96 pixels and less its nine bins
+    repeat one pixel.
 
     Source: Datta et al. 2021.
     Deviates: adaptive pooling to 3 x 3 keeps the size of the linear layer at any image size; at the authors'
-    224 pixels it changes nothing. The stem takes the one grey channel as it is, which gives the count of
-    Table 3.
+    224 pixels it changes nothing. Dropout follows this pooling: before it, the maxima of a larger map would be larger
+    in training than in evaluation. The stem takes one gray channel, which gives the count of Table 3.
 
     Args:
         width: channel multiplier; 1.0 is the published network.
@@ -63,21 +64,13 @@ class SoftAttentionResNet50(Network):
         self.class_head = nn.Linear(2 * self.features.channels * POOLED**2, N_CLASSES)
 
     def forward(self, images: Tensor) -> NetworkOutput:
-        """Classify.
-
-        Args:
-            images: (B, 1, H, W), 0..1.
-
-        Raises:
-            ValueError: H or W is not divisible by 32.
-        """
-        check_images(images, self.stride)
+        """Classify."""
         deep = self.features(images)
         both = torch.cat([_halve(deep), _halve(self.attention(deep))], dim=1)  # (B, 4096, H/64, W/64)
-        pooled = grid_max(self.dropout(torch.relu(both)), POOLED)
-        return NetworkOutput(class_logits=self.class_head(pooled.flatten(1)))
+        pooled = grid_max(torch.relu(both), POOLED)
+        return NetworkOutput(class_logits=self.class_head(self.dropout(pooled).flatten(1)))
 
 
 def _halve(x: Tensor) -> Tensor:
-    """Maximum over 2 x 2 pixels; a side of one pixel stays, so that small images go through."""
+    """Maxima over 2 x 2 pixels; a side of one pixel stays, so that small images pass."""
     return functional.max_pool2d(x, tuple(min(2, side) for side in x.shape[2:]))

@@ -1,11 +1,11 @@
-"""He et al. 2020: a compared multitask network, DenseNet-201 with a decoder that feeds both heads."""
+"""He et al. 2020: a multitask network, DenseNet-201 with a decoder that feeds both heads."""
 
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from mmran.networks.blocks import check_images, conv_block, scaled, start_at
+from mmran.networks.blocks import conv_block, scaled, start_at
 from mmran.networks.output import N_CLASSES, Network, NetworkOutput
 from mmran.networks.resize import resize_bilinear
 
@@ -23,7 +23,7 @@ def norm_relu_conv(in_channels: int, out_channels: int, kernel: int = 1, bias: b
 
 
 class DenseLayer(nn.Module):
-    """The input, and beside it `growth` maps made from it: (B, in, H, W) -> (B, in + growth, H, W).
+    """Concatenate `growth` new maps to the input: (B, in, H, W) -> (B, in + growth, H, W).
 
     Source: Huang et al. 2017.
     """
@@ -35,7 +35,7 @@ class DenseLayer(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Put the new maps beside the old ones."""
+        """Compute new maps and concatenate them."""
         return torch.cat([x, self.body(x)], dim=1)
 
 
@@ -44,8 +44,8 @@ class DenseNet201Features(nn.Module):
 
     (B, 3, H, W) -> 256 maps at 1/4, 512 at 1/8, 1792 at 1/16 and 1920 at 1/32 of the size.
 
-    Source: Huang et al. 2017; without the last batch normalization, as in He et al.'s released code, whose
-    decoder starts with one.
+    Source: Huang et al. 2017. The last batch normalization is left out, as in He et al.'s released code, whose decoder
+    starts with one.
 
     Args:
         width: channel multiplier.
@@ -75,14 +75,14 @@ class DenseNet201Features(nn.Module):
 
 
 class DenseUpStage(nn.Module):
-    """Enlarge to the skip connection's size, put it beside, mix, and add one dense layer.
+    """Upsample to the skip connection's size, concatenate it, mix, and add one dense layer.
 
     (B, in, h, w) and (B, skip, H, W) -> (B, out + growth, H, W).
 
     Source: He et al. 2020.
 
     Args:
-        in_channels: of the map to enlarge and the skip connection together.
+        in_channels: of the upsampled map and the skip connection together.
         out_channels: after mixing.
         growth: maps of the dense layer.
     """
@@ -94,20 +94,20 @@ class DenseUpStage(nn.Module):
         )
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Enlarge x and merge it with skip."""
+        """Upsample x and merge it with skip."""
         return self.convs(torch.cat([resize_bilinear(x, _size(skip)), skip], dim=1))
 
 
 class DenseNetMultitask(Network):
-    """One dense encoder and one decoder, whose last maps a mask head and a class head share.
+    """A dense encoder and a decoder; the mask head and the class head share the decoder's last map.
 
     23,668,260 parameters (Table 3: 23.43 million). (B, 1, H, W) -> mask_logits (B, 1, H, W),
     class_logits (B, 3), for any H and W divisible by 32.
 
     Source: He et al. 2020.
-    Deviates: Table 3's count is not reached: its encoder is not stated, and the authors' own four labels and
-    two mask channels on this one have 23,668,774. Their weights for labels that depend on one another are the
-    identity for one tumor per image, so the class loss is the plain one. They align corners when enlarging.
+    Deviates: the count differs from Table 3's, which does not state the encoder; with the authors' four labels and two
+    mask channels this network has 23,668,774. Their weights for labels that depend on one another are the identity for
+    one tumor per image, so the class loss is the plain one. They align corners when upsampling.
 
     Args:
         width: channel multiplier; 1.0 is the published network.
@@ -135,15 +135,7 @@ class DenseNetMultitask(Network):
         self.class_head = nn.Sequential(*norm_relu_conv(last, N_CLASSES, bias=True))
 
     def forward(self, images: Tensor) -> NetworkOutput:
-        """Segment and classify.
-
-        Args:
-            images: (B, 1, H, W), 0..1.
-
-        Raises:
-            ValueError: H or W is not divisible by 32.
-        """
-        check_images(images, self.stride)
+        """Segment and classify."""
         *skips, x = self.encoder(images.expand(-1, 3, -1, -1))
         for stage, skip in zip(self.decoder, reversed(skips), strict=True):
             x = stage(x, skip)

@@ -1,6 +1,7 @@
-"""MB-DCNN (Xie et al. 2020): a compared network of three that teach one another, in one module.
+"""MB-DCNN (Xie et al. 2020): three networks in sequence, in one module.
 
-coarse segmentation -> its mask guides a classifier -> its activation map guides a second segmentation.
+A coarse segmentation network makes a mask, which guides a classifier. The classifier's activation map guides a second,
+enhanced segmentation network.
 """
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmran.errors import UserError
-from mmran.networks.blocks import check_images, conv_bn, scaled, start_at
+from mmran.networks.blocks import conv_bn, scaled, start_at
 from mmran.networks.output import N_CLASSES, Network, NetworkOutput
 from mmran.networks.resize import resize_bilinear
 from mmran.networks.resnet import ResNet50Features
@@ -19,9 +20,9 @@ ASPP_DILATIONS = (6, 12, 18)
 
 
 class PooledNorm(nn.BatchNorm2d):
-    """Batch normalization of one value per image and channel, which a batch of one image goes through too.
+    """Batch normalization of one value per image and channel, also for a batch of one image.
 
-    A single value has no variance; it is normalized by the running statistics, as in evaluation.
+    A single value has no variance, so the running statistics normalize it, as in evaluation.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -47,7 +48,7 @@ def _conv1(in_channels: int, out_channels: int) -> list[nn.Module]:
 class ASPP(nn.Module):
     """Atrous spatial pyramid pooling: (B, in, H, W) -> (B, out, H, W).
 
-    A 1 x 1 convolution, three dilated ones and the mean of the image side by side, mixed by a 1 x 1.
+    A 1 x 1 convolution, three dilated ones and the image's mean run in parallel; a 1 x 1 convolution mixes them.
 
     Source: Chen et al. 2018.
     """
@@ -69,16 +70,16 @@ class ASPP(nn.Module):
         self.mix = nn.Sequential(*_conv1((len(self.branches) + 1) * out_channels, out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Look at several distances and mix."""
+        """Run the branches and mix them."""
         image = self.image_branch(x.mean(dim=(2, 3), keepdim=True)).expand(-1, -1, *x.shape[2:])
-        return self.mix(torch.cat([*(branch(x) for branch in self.branches), image], dim=1))
+        return self.mix(_concatenated([*(branch(x) for branch in self.branches), image]))
 
 
 class DeepLabV3Plus(nn.Module):
     """A segmentation network (SN) of MB-DCNN: images (B, 3, H, W) -> logits (B, 2, H, W), background, tumor.
 
-    Source: Chen et al. 2018; Xie et al. 2020. With `guided`, an activation map joins the pyramid's output.
-    Deviates: Xie et al. align corners when enlarging.
+    Source: Chen et al. 2018; Xie et al. 2020. With `guided`, an activation map is concatenated to the pyramid's output.
+    Deviates: Xie et al. align corners when upsampling.
 
     Args:
         backbone: a name in `BACKBONES`.
@@ -118,7 +119,7 @@ class DeepLabV3Plus(nn.Module):
         x = self.dropout(self.aspp(deep))  # (B, 256, H/16, W/16)
         if self.guide is not None:
             assert activation_map is not None
-            x = self.guide(torch.cat([x, resize_bilinear(activation_map, _size(x)).to(x.dtype)], dim=1))
+            x = self.guide(_concatenated([x, resize_bilinear(activation_map, _size(x)).to(x.dtype)]))
         x = torch.cat([resize_bilinear(x, _size(shallow)), self.skip(shallow)], dim=1)  # (B, 304, H/4, W/4)
         return resize_bilinear(self.head(x), _size(images))
 
@@ -126,7 +127,7 @@ class DeepLabV3Plus(nn.Module):
 class MaskGuidedClassifier(nn.Module):
     """The classification network (mask-CN) of MB-DCNN: Xception on the image and the coarse mask.
 
-    (B, 4, H, W) -> class logits (B, 3) and the maps (B, 2048, H/16, W/16) that they are means of.
+    (B, 4, H, W) -> class logits (B, 3) and the maps (B, 2048, H/16, W/16) whose means it classifies.
 
     Source: Xie et al. 2020.
 
@@ -150,10 +151,10 @@ class MaskGuidedClassifier(nn.Module):
         return self.class_head(maps.mean(dim=(2, 3))), maps
 
     def activation_map(self, class_logits: Tensor, maps: Tensor) -> Tensor:
-        """Where the evidence for the predicted class lies: (B, 1, h, w), its maximum 1.
+        """Evidence for the predicted class at each pixel: (B, 1, h, w), maximum 1.
 
-        Negative evidence stays, as in the authors' code. A map without a positive value is divided by its
-        largest magnitude instead, which theirs is not guarded against.
+        Negative evidence stays, as in the authors' code. A map without a positive value is divided by its largest
+        magnitude; the authors' code divides by a negative number or zero.
 
         Source: Zhou et al. 2016; Xie et al. 2020.
 
@@ -176,22 +177,21 @@ class MBDCNN(Network):
     and class_logits (B, 3), for any H and W divisible by 16.
 
     Source: Xie et al. 2020.
-    Deviates: Table 3 has at most one of the three networks, or a lighter backbone: a segmentation network with
-    `resnet50`, and then separable convolutions in pyramid and head, has 26,678,658 (coarse) or 26,745,218
-    (enhanced). The coarse mask is that of the image as it is; the authors add up the logits of six rotated
-    and flipped ones.
+    Deviates: Table 3 counts at most one of the three networks, or a lighter backbone: one segmentation network on
+    `resnet50`, with separable convolutions in pyramid and head, has 26,678,658 (coarse) or 26,745,218 (enhanced). The
+    coarse mask comes from the image alone; the authors add the logits of six rotated and flipped copies.
 
     Args:
         width: channel multiplier; 1.0 is the published network.
         backbone: "xception" or, for small GPUs, "resnet50".
 
     Raises:
-        UserError: an option has a value that it cannot have.
+        UserError: the value of an option is invalid.
     """
 
     stride = 16
     tasks = ("segmentation", "classification")
-    recipe = "mmran.training.mb_dcnn:MBDCNN"
+    recipe = "mmran.training.mb_dcnn:Bootstrapping"
 
     def __init__(self, *, width: float = 1.0, backbone: str = "xception"):
         super().__init__()
@@ -202,21 +202,13 @@ class MBDCNN(Network):
         self.enhanced = DeepLabV3Plus(backbone, width, guided=True)
 
     def forward(self, images: Tensor) -> NetworkOutput:
-        """Segment and classify: the whole sequence.
-
-        Args:
-            images: (B, 1, H, W), 0..1.
-
-        Raises:
-            ValueError: H or W is not divisible by 16.
-        """
-        check_images(images, self.stride)
+        """Segment and classify: the whole sequence."""
         class_logits, maps = self.classify(images, self.coarse_mask(images))
         activation_map = self.classifier.activation_map(class_logits, maps)
         return NetworkOutput(self.enhanced_mask_logits(images, activation_map), class_logits)
 
     def start_masks(self, logit: float) -> None:
-        """Set the difference of the two biases of both segmentation networks."""
+        """Set the biases of both segmentation networks; their difference is the mask logit."""
         for network in (self.coarse, self.enhanced):
             start_at(network.head[-1], logit)
 
@@ -225,7 +217,7 @@ class MBDCNN(Network):
         return _difference(self.coarse(_rgb(images)))
 
     def coarse_mask(self, images: Tensor) -> Tensor:
-        """(B, 1, H, W) -> (B, 1, H, W), 0 or 1: no gradient passes."""
+        """(B, 1, H, W) -> (B, 1, H, W), 0 or 1, without a gradient."""
         return (self.coarse_mask_logits(images) >= 0).to(images.dtype)
 
     def classify(self, images: Tensor, coarse_mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -237,10 +229,16 @@ class MBDCNN(Network):
         return _difference(self.enhanced(_rgb(images), activation_map))
 
     def hand_on_weights(self) -> None:
-        """Start the enhanced segmentation from the coarse one; what only it has stays as it is."""
+        """Copy the coarse weights into the enhanced network; its guide keeps its own."""
         lacking, surplus = self.enhanced.load_state_dict(self.coarse.state_dict(), strict=False)
         assert not surplus
         assert all(key.startswith("guide.") for key in lacking)
+
+
+def _concatenated(maps: list[Tensor]) -> Tensor:
+    """Maps along their channels, in the memory format of the first: torch falls back to NCHW if one differs."""
+    last = maps[0].is_contiguous(memory_format=torch.channels_last)
+    return torch.cat(maps, dim=1).contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
 
 def _rgb(images: Tensor) -> Tensor:
@@ -248,7 +246,7 @@ def _rgb(images: Tensor) -> Tensor:
 
 
 def _difference(logits: Tensor) -> Tensor:
-    # Of two channels: the softmax of the second is the sigmoid of this.
+    # The softmax of the second of two channels is the sigmoid of this.
     return logits[:, 1:] - logits[:, :1]
 
 

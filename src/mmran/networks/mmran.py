@@ -1,4 +1,4 @@
-"""MMRAN: a U-Net with attention in its encoder and a classifier at its end; every ablation is a value."""
+"""MMRAN: a U-Net with attention in its encoder and a class head on its deepest map. Every ablation is an option."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -6,22 +6,12 @@ from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mmran.errors import UserError
 from mmran.networks.attention import Attention, AttentionForm, attention_form
-from mmran.networks.blocks import (
-    Residual,
-    SpatialPyramidPooling,
-    UpStage,
-    check_images,
-    conv_block,
-    conv_bn,
-    double_conv,
-    scaled,
-    start_at,
-)
-from mmran.networks.output import N_CLASSES, Network, NetworkOutput
+from mmran.networks.blocks import Residual, SpatialPyramidPooling, conv_block, conv_bn, double_conv, scaled
+from mmran.networks.output import N_CLASSES, NetworkOutput
+from mmran.networks.unet import UNet, UpStage
 
 PLACEMENTS = ("replace", "after")
 CLASS_HEADS = ("linear", "convolutional")
@@ -38,20 +28,22 @@ def _is_positive_integer(value: object) -> bool:
 
 @dataclass(frozen=True)
 class Reading:
-    """What the paper leaves open, decided.
+    """Decisions on what the paper leaves open.
 
     Attributes:
-        placement: where a multiscale attention module sits in a residual module: "replace" its second
-            convolution, or "after" both. Attention without the multiscale module follows both in either case.
+        placement: where a residual module has its multiscale attention: "replace" its second convolution, or
+            "after" both. Attention without the multiscale module always follows both.
+        multiscale_norm: batch normalization ends the multiscale module.
         reduction: channels per hidden unit of the channel gates.
         spp_levels: grids of the spatial pyramid pooling.
-        class_head: "linear", pooling and one linear layer; or "convolutional", four residual double
-            convolutions, pooling and two linear layers.
-        residual_bottleneck: shortcut around the two convolutions at the end of the encoder.
+        class_head: "linear", pooling and one linear layer; or "convolutional", four residual double convolutions,
+            pooling and two linear layers.
+        residual_bottleneck: shortcut around the two convolutions of the bottleneck.
         residual_decoder: shortcut around the two convolutions of every decoder stage.
     """
 
     placement: str
+    multiscale_norm: bool
     reduction: int
     spp_levels: tuple[int, ...]
     class_head: str
@@ -65,41 +57,64 @@ class Reading:
         levels = self.spp_levels
         levels_fit = isinstance(levels, tuple) and bool(levels) and all(map(_is_positive_integer, levels))
         _require("spp_levels", levels, levels_fit, "a list of positive integers")
-        for option in ("residual_bottleneck", "residual_decoder"):
+        for option in ("multiscale_norm", "residual_bottleneck", "residual_decoder"):
             value = getattr(self, option)
             _require(option, value, isinstance(value, bool), "true or false")
 
 
 READINGS: dict[str, Reading] = {
-    "paper": Reading("replace", 4, (1, 2, 4), "linear", residual_bottleneck=False, residual_decoder=False),
-    "released": Reading("after", 2, (1, 2, 3, 4), "convolutional", residual_bottleneck=True, residual_decoder=True),
+    "paper": Reading(
+        placement="replace",
+        multiscale_norm=True,
+        reduction=4,
+        spp_levels=(1, 2, 4),
+        class_head="linear",
+        residual_bottleneck=False,
+        residual_decoder=False,
+    ),
+    "released-backbone": Reading(
+        placement="after",
+        multiscale_norm=True,
+        reduction=2,
+        spp_levels=(1, 2, 3, 4),
+        class_head="convolutional",
+        residual_bottleneck=True,
+        residual_decoder=True,
+    ),
 }
-"""`paper` follows the text and figures, `released` the authors' released code where that differs."""
+"""`paper` follows the text and the figures.
+
+`released-backbone` takes the layers and channels of the authors' released code, and so its parameter count. It is not
+that code: there, a double convolution ends with a ReLU before the sum, the pyramid pools other windows where its grid
+does not divide the map, the multiscale kernels are 1, 3, 5 and 7, the two branches of the channel gate share one MLP
+without ReLU, attention acts on the skip connection alone, and the losses differ (docs/ledger.md).
+"""
 
 
-class MMRAN(Network):
+class MMRAN(UNet):
     """Multitask multiscale residual attention network: one encoder, a mask decoder and a class head.
 
     (B, 1, H, W) -> mask_logits (B, 1, H, W), class_logits (B, 3), for any H and W divisible by 16.
 
     Source: section 3.1, Figs. 1-4.
-    Deviates: 42,770,180 parameters where Table 3 prints 42.73 million (+0.09 %). The authors' released code
-    has exactly 42,737,684, but only without its attention modules, which it made anew in every forward pass,
-    so that none was trained; with them it has 57,711,444.
+    Deviates: 42,770,180 parameters where Table 3 prints 42.73 million (+0.09 %). The authors' released code has
+    42,737,684, exactly Table 3's count, but without its attention modules: it makes them in every forward pass and
+    never trains them. With them it has 57,711,444.
 
     Args:
         width: channel multiplier; 1.0 is the published network.
         attention: a name in `ATTENTIONS`.
-        reading: a name in `READINGS`; the options below, where given, take the place of its fields.
-        placement: see `Reading`, as all that follow.
-        reduction: of the channel gates, except those whose authors fixed it (SE: 16).
+        reading: a name in `READINGS`. Each option below overrides one field of it; see `Reading`.
+        placement: "replace" or "after".
+        multiscale_norm: batch normalization at the end of the multiscale module.
+        reduction: of the channel gates. SE keeps the 16 of its authors.
         spp_levels: grids of the pyramid pooling.
         class_head: "linear" or "convolutional".
-        residual_bottleneck: shortcut in the last encoder stage.
+        residual_bottleneck: shortcut in the bottleneck.
         residual_decoder: shortcuts in the decoder.
 
     Raises:
-        UserError: an option has a value that it cannot have.
+        UserError: the value of an option is invalid.
     """
 
     stride = 16
@@ -113,16 +128,17 @@ class MMRAN(Network):
         attention: str = "mram",
         reading: str = "paper",
         placement: str | None = None,
+        multiscale_norm: bool | None = None,
         reduction: int | None = None,
         spp_levels: Sequence[int] | None = None,
         class_head: str | None = None,
         residual_bottleneck: bool | None = None,
         residual_decoder: bool | None = None,
     ):
-        super().__init__()
         decided = _decide(
             reading,
             placement=placement,
+            multiscale_norm=multiscale_norm,
             reduction=reduction,
             spp_levels=tuple(spp_levels) if isinstance(spp_levels, list) else spp_levels,
             class_head=class_head,
@@ -132,65 +148,42 @@ class MMRAN(Network):
         form = attention_form(attention)
         channels = [scaled(n, width) for n in (64, 128, 256, 512, 1024)]
         *shared, deepest = channels
-
-        self.encoder = nn.ModuleList(
-            encoder_stage(before, after, form, decided) for before, after in pairwise([1, *shared])
-        )
-        self.bottleneck = double_conv(shared[-1], deepest, decided.residual_bottleneck)
-        self.class_head = build_class_head(decided.class_head, channels, decided.spp_levels, scaled(100, width))
-        self.decoder = nn.ModuleList(
-            UpStage(deep, skip, decided.residual_decoder) for deep, skip in pairwise(reversed(channels))
+        super().__init__(
+            encoder=(encoder_stage(before, after, form, decided) for before, after in pairwise([1, *shared])),
+            bottleneck=double_conv(shared[-1], deepest, decided.residual_bottleneck),
+            decoder=(UpStage(deep, skip, decided.residual_decoder) for deep, skip in pairwise(reversed(channels))),
         )
         self.mask_head = nn.Conv2d(channels[0], 1, kernel_size=1)
+        self.class_head = build_class_head(decided.class_head, channels, decided.spp_levels, scaled(100, width))
 
     def forward(self, images: Tensor) -> NetworkOutput:
-        """Segment and classify.
-
-        Args:
-            images: (B, 1, H, W), 0..1.
-
-        Raises:
-            ValueError: H or W is not divisible by 16.
-        """
-        check_images(images, self.stride)
-        x, skips = images, []
-        for stage in self.encoder:
-            x = stage(x)
-            skips.append(x)
-            x = functional.max_pool2d(x, 2)
-        x = self.bottleneck(x)  # (B, 1024, H/16, W/16)
-        class_logits = self.class_head(x)
-        for stage, skip in zip(self.decoder, reversed(skips), strict=True):
-            x = stage(x, skip)
-        return NetworkOutput(self.mask_head(x), class_logits)
-
-    def start_masks(self, logit: float) -> None:
-        """Set the mask head's bias."""
-        start_at(self.mask_head, logit)
+        """Segment and classify."""
+        deepest, finest = self.walk(images)  # (B, 1024, H/16, W/16) and (B, 64, H, W)
+        return NetworkOutput(self.mask_head(finest), self.class_head(deepest))
 
 
 def encoder_stage(in_channels: int, out_channels: int, form: AttentionForm | None, reading: Reading) -> Residual:
-    """The residual module of the shared layers, with its attention: (B, in, H, W) -> (B, out, H, W).
+    """A residual module with its attention: (B, in, H, W) -> (B, out, H, W).
 
-    Source: section 3.2.3, Fig. 4: "to save the number of parameters", the multiscale convolutions stand in
-    place of the second convolution.
+    Source: section 3.2.3, Fig. 4. "To save the number of parameters", the multiscale module replaces the second
+    convolution.
     """
     body = conv_block(in_channels, out_channels)
     if form is None or not form.multiscale or reading.placement == "after":
         body += conv_bn(out_channels, out_channels)
     if form is not None:
-        body.append(Attention(out_channels, form, reading.reduction))
+        body.append(Attention(out_channels, form, reading.reduction, reading.multiscale_norm))
     return Residual(in_channels, out_channels, body)
 
 
 def build_class_head(kind: str, channels: Sequence[int], levels: Sequence[int], hidden: int) -> nn.Sequential:
-    """From the deepest features to class logits: (B, C, h, w) -> (B, 3).
+    """From the deepest map to class logits: (B, C, h, w) -> (B, 3).
 
     Source: section 3.1 ("linear"); the authors' released code ("convolutional").
 
     Args:
         kind: see `Reading.class_head`.
-        channels: of the five encoder stages, shallow to deep.
+        channels: of the five levels, shallow to deep.
         levels: grids of the pyramid pooling.
         hidden: units between the two linear layers of the convolutional head.
     """
@@ -199,7 +192,7 @@ def build_class_head(kind: str, channels: Sequence[int], levels: Sequence[int], 
         return nn.Sequential(pyramid, nn.Linear(pyramid.bins * channels[-1], N_CLASSES))
     convs: list[nn.Module] = []
     for before, after in pairwise(reversed(channels)):
-        # Halves even sizes as usual; a map of one pixel stays one pixel, so that small images go through.
+        # ceil_mode keeps a map of one pixel, so that small images pass.
         convs += [double_conv(before, after, residual=True), nn.MaxPool2d(2, ceil_mode=True)]
     return nn.Sequential(
         *convs[:-1],
@@ -211,7 +204,7 @@ def build_class_head(kind: str, channels: Sequence[int], levels: Sequence[int], 
 
 
 def _decide(reading: str, **given: Any) -> Reading:
-    """The named reading, with the fields that are not None in its place."""
+    """The named reading, its fields overridden by the given values that are not None."""
     _require("reading", reading, reading in READINGS, f"one of {', '.join(READINGS)}")
     assert set(given) == {field.name for field in fields(Reading)}
     return replace(READINGS[reading], **{key: value for key, value in given.items() if value is not None})

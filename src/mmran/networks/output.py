@@ -14,7 +14,7 @@ class NetworkOutput(NamedTuple):
     Attributes:
         mask_logits: (B, 1, H, W), tumor against background; a pixel is tumor where its logit is >= 0.
         class_logits: (B, 3), meningioma, glioma, pituitary.
-        auxiliary: class heads, each (B, 3), that are trained in place of `class_logits`, which they make up.
+        auxiliary: class heads, (B, 3) each; the loss takes them instead of `class_logits`, which is their mean.
     """
 
     mask_logits: Tensor | None = None
@@ -23,15 +23,16 @@ class NetworkOutput(NamedTuple):
 
 
 class Network(nn.Module):
-    """What the training loop may rely on; a network of one's own may also just have these attributes.
+    """What the training loop expects of a network.
+
+    A network from outside the package needs these attributes, not this base class. A network that segments can also
+    have a method `start_masks(logit)`, which makes the untrained mask logits start near a value. Without it, masks
+    start as torch initializes them, whatever `network.mask_prior` says.
 
     Attributes:
-        stride: height and width of its images must be divisible by it.
+        stride: height and width of the images must be multiples of it.
         tasks: some of "segmentation" and "classification".
-        recipe: "module:Class" of the `Recipe` that trains it, `mmran.training.multitask:Multitask` for most.
-
-    A network that segments can also have a method `start_masks(logit)`, which makes the untrained mask logits start
-    near a value. Without it, masks start as torch draws them, whatever `network.mask_prior` says.
+        recipe: "module:Class" of the `Recipe` that trains it; `mmran.training.multitask:Multitask` trains most.
     """
 
     stride: ClassVar[int]
@@ -39,6 +40,34 @@ class Network(nn.Module):
     recipe: ClassVar[str]
 
     def __call__(self, images: Tensor) -> NetworkOutput:
-        """Images (B, 1, H, W) to masks and classes."""
+        """Check the images and run the forward pass.
+
+        Args:
+            images: (B, 1, H, W), 0..1.
+
+        Raises:
+            ValueError: another shape, or `stride` does not divide H and W.
+        """
+        check_images(images, self.stride)
         output: NetworkOutput = super().__call__(images)
         return output
+
+
+def check_images(images: Tensor, stride: int) -> None:
+    """Refuse images that a network cannot halve and double without a remainder.
+
+    Args:
+        images: (B, 1, H, W).
+        stride: H and W must be multiples of it.
+
+    Raises:
+        ValueError: another number of dimensions or channels, or `stride` does not divide the size.
+    """
+    if images.ndim != 4 or images.shape[1] != 1:
+        raise ValueError(f"images of shape {tuple(images.shape)}: expected (batch, 1, height, width)")
+    height, width = images.shape[-2:]
+    if height % stride or width % stride:
+        raise ValueError(
+            f"images of {height} x {width} pixels: both must be divisible by the network's stride of "
+            f"{stride}; pad them to the next multiple and crop the mask"
+        )

@@ -1,19 +1,19 @@
-"""ResNet-50: a compared classifier, and features for networks that build on it."""
+"""ResNet-50: a classifier, and features for networks that build on it."""
 
 from torch import Tensor, nn
 
-from mmran.networks.blocks import check_images, conv_block, conv_bn, scaled
+from mmran.networks.blocks import conv_block, conv_bn, scaled
 from mmran.networks.output import N_CLASSES, Network, NetworkOutput
 
 DEPTHS = (3, 4, 6, 3)
 """Bottlenecks in each of the four stages."""
 
 EXPANSION = 4
-"""Channels that leave a bottleneck, per channel of its 3 x 3 convolution."""
+"""Output channels of a bottleneck per channel of its 3 x 3 convolution."""
 
 
 class Bottleneck(nn.Module):
-    """1 x 1 to fewer channels, 3 x 3, 1 x 1 to four times as many, plus the input; ReLU.
+    """Three convolutions, 1 x 1, 3 x 3 and 1 x 1 with four times the channels, plus a shortcut; ReLU.
 
     (B, in, H, W) -> (B, 4 channels, H/stride, W/stride). The 3 x 3 convolution carries the stride ("v1.5").
 
@@ -49,7 +49,7 @@ class Bottleneck(nn.Module):
 class ResNet50Features(nn.Module):
     """ResNet-50 without its classifier: (B, C, H, W) -> (B, 2048, H/32, W/32), or /16 at output stride 16.
 
-    Source: He et al. 2016; output stride 16, by dilation in the last stage: Chen et al. 2017.
+    Source: He et al. 2016; output stride 16, by dilation of the last stage: Chen et al. 2017.
 
     Args:
         in_channels: C.
@@ -97,8 +97,8 @@ class ResNet50(Network):
     (B, 1, H, W) -> class_logits (B, 3), for any H and W divisible by 32.
 
     Source: He et al. 2016.
-    Deviates: convolutions have a bias and the stem takes the one grey channel as it is, which together give
-    the count of Table 3; the authors' have none, and three channels.
+    Deviates: convolutions have a bias and the stem takes one gray channel, which together give the count of Table 3;
+    the authors have no bias and three channels.
 
     Args:
         width: channel multiplier; 1.0 is the published network.
@@ -114,13 +114,5 @@ class ResNet50(Network):
         self.class_head = nn.Linear(self.features.channels, N_CLASSES)
 
     def forward(self, images: Tensor) -> NetworkOutput:
-        """Classify.
-
-        Args:
-            images: (B, 1, H, W), 0..1.
-
-        Raises:
-            ValueError: H or W is not divisible by 32.
-        """
-        check_images(images, self.stride)
+        """Classify."""
         return NetworkOutput(class_logits=self.class_head(self.features(images).mean(dim=(2, 3))))

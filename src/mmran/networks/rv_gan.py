@@ -1,4 +1,4 @@
-"""RV-GAN: a generator at half size, one at full size that builds on it, and a discriminator for each."""
+"""RV-GAN: a coarse generator at half size, a fine one at full size, and a discriminator for each."""
 
 from itertools import pairwise
 
@@ -6,23 +6,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmran.networks.blocks import DepthwiseConv2d, check_images, scaled, start_at
+from mmran.networks.blocks import DepthwiseConv2d, scaled, start_at
 from mmran.networks.output import Network, NetworkOutput
 
 
 class RVGAN(Network):
-    """Both generators and both discriminators; prediction needs the generators alone.
+    """Both generators and both discriminators; prediction runs the generators alone.
 
     (B, 1, H, W) -> mask_logits (B, 1, H, W), for any H and W divisible by 16. 15,530,756 parameters, of which the
     generators have 14,740,226.
 
     The fine generator's output is tanh(z), -1 for background and 1 for tumor. The mask logit is 2 z: it is >= 0
-    where tanh(z) is, and its sigmoid is (tanh(z) + 1) / 2, the output brought to 0..1.
+    where tanh(z) is, and its sigmoid is (tanh(z) + 1) / 2, the output mapped to 0..1.
 
     Source: Kamran et al. 2021, figures and released code.
-    Deviates: Table 3 prints 21.93 million, which neither the generators nor all four networks have. The
-    discriminators' residual blocks work as the authors drew them; their code adds a block's input to itself and
-    leaves out its branches. Images are halved by their means, not by a Lanczos window.
+    Deviates: Table 3 prints 21.93 million, which neither the generators nor all four networks have. Images are halved
+    by the means of 2 x 2 pixels, not by a Lanczos window. Batch normalization has torch's constants, momentum .1 and
+    epsilon 1e-5; the authors' are those of Keras, .01 and 1e-3. The masks that discriminators judge come from the
+    generators in training mode; the authors' come from `predict`, in inference mode.
 
     Args:
         width: channel multiplier; 1.0 is the published network.
@@ -31,7 +32,7 @@ class RVGAN(Network):
         UserError: width is not a positive number.
     """
 
-    # 8 for the generators; 16, so that the discriminator at half size also halves without a remainder.
+    # The generators need 8; the discriminator at half size needs 16.
     stride = 16
     tasks = ("segmentation",)
     recipe = "mmran.training.adversarial:Adversarial"
@@ -44,21 +45,13 @@ class RVGAN(Network):
         self.discriminators = nn.ModuleList(Discriminator(scaled(64, width)) for _ in ("full size", "half size"))
 
     def forward(self, images: Tensor) -> NetworkOutput:
-        """Segment.
-
-        Args:
-            images: (B, 1, H, W), 0..1.
-
-        Raises:
-            ValueError: H or W is not divisible by 16.
-        """
-        check_images(images, self.stride)
+        """Segment."""
         full = signed(images)
         _, feature = self.coarse(halved(full))
         return NetworkOutput(mask_logits=2 * self.fine(full, feature))
 
     def start_masks(self, logit: float) -> None:
-        """Set the bias of both generators: the mask logit is twice what their tanh takes."""
+        """Set the bias of both generators; the mask logit is twice the argument of their tanh."""
         for generator in (self.coarse, self.fine):
             start_at(generator.head[-1], logit / 2)
 
@@ -74,10 +67,10 @@ def halved(x: Tensor) -> Tensor:
 
 
 class CoarseGenerator(nn.Module):
-    """Encoder, nine residual blocks and decoder, with its skip connections through feature aggregation.
+    """Encoder, nine residual blocks and decoder, with feature aggregation in the skip connections.
 
-    (B, 1, h, w), -1..1 -> z (B, 1, h, w), the output before its tanh, and the feature (B, C, h, w) that the fine
-    generator takes up. 13,328,001 parameters at C = 128.
+    (B, 1, h, w), -1..1 -> z (B, 1, h, w), the output before its tanh, and the feature (B, C, h, w) for the fine
+    generator. 13,328,001 parameters at C = 128.
 
     Args:
         channels: C.
@@ -87,12 +80,12 @@ class CoarseGenerator(nn.Module):
     def __init__(self, channels: int, n_blocks: int = 9):
         super().__init__()
         c1, c2, c4 = channels, 2 * channels, 4 * channels
-        self.stem = nn.Sequential(ReflectionPad(3), drawn(nn.Conv2d(1, c1, 7)), *norm(c1))
+        self.stem = nn.Sequential(ReflectionPad(3), gan_init(nn.Conv2d(1, c1, 7)), *norm(c1))
         self.down1, self.down2 = down(c1, c2), down(c2, c4)
         self.blocks = nn.Sequential(*(DilatedResidual(c4) for _ in range(n_blocks)))
         self.up1, self.skip1 = up(c4, c2), FeatureAggregation(c2)
         self.up2, self.skip2 = up(c2, c1), FeatureAggregation(c1)
-        self.head = nn.Sequential(ReflectionPad(3), drawn(nn.Conv2d(c1, 1, 7)))
+        self.head = nn.Sequential(ReflectionPad(3), gan_init(nn.Conv2d(c1, 1, 7)))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Generate at half size."""
@@ -105,7 +98,7 @@ class CoarseGenerator(nn.Module):
 
 
 class FineGenerator(nn.Module):
-    """A shallow generator at full size that takes up the coarse generator's feature at half size.
+    """A shallow generator at full size that adds the coarse generator's feature at half size.
 
     images (B, 1, H, W), -1..1, and feature (B, C, H/2, W/2) -> z (B, 1, H, W), the output before its tanh.
     1,412,225 parameters at C = 128.
@@ -118,7 +111,7 @@ class FineGenerator(nn.Module):
     def __init__(self, channels: int, n_blocks: int = 2):
         super().__init__()
         c1, c2 = channels, 2 * channels
-        self.stem = nn.Sequential(ReflectionPad(3), drawn(nn.Conv2d(1, c1, 7)), *norm(c1))
+        self.stem = nn.Sequential(ReflectionPad(3), gan_init(nn.Conv2d(1, c1, 7)), *norm(c1))
         self.down = down(c1, c1)
         self.widen = nn.Sequential(*separable(c1, c2), *norm(c2))
         self.blocks = nn.Sequential(*(DilatedResidual(c2) for _ in range(n_blocks)))
@@ -134,7 +127,7 @@ class FineGenerator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """An autoencoder that says of every pixel whether the mask is real (towards -1) or generated (towards 1).
+    """An autoencoder that scores every pixel of a mask as real (toward -1) or generated (toward 1).
 
     images and masks (B, 1, H, W), -1..1 -> scores (B, 1, H, W), -1..1, and six features, three of the encoder and
     three of the decoder. 395,265 parameters at C = 64.
@@ -150,11 +143,11 @@ class Discriminator(nn.Module):
             for before, after in pairwise([2, channels, channels, channels])
         )
         self.decoder = nn.ModuleList(up(channels, channels) for _ in range(3))
-        # A kernel of even side keeps the size where one pixel more is padded below and to the right.
-        self.head = nn.Sequential(nn.ZeroPad2d((1, 2, 1, 2)), drawn(nn.Conv2d(channels, 1, 4)), nn.Tanh())
+        # A kernel of even side keeps the size if the padding has one pixel more below and to the right.
+        self.head = nn.Sequential(nn.ZeroPad2d((1, 2, 1, 2)), gan_init(nn.Conv2d(channels, 1, 4)), nn.Tanh())
 
     def forward(self, images: Tensor, masks: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Judge masks."""
+        """Score masks."""
         x, features = torch.cat([images, masks], dim=1), []
         for stage in (*self.encoder, *self.decoder):
             x = stage(x)
@@ -163,7 +156,7 @@ class Discriminator(nn.Module):
 
 
 class DilatedResidual(nn.Module):
-    """x + two parallel separable convolutions, one of them dilated, of a separable convolution of x.
+    """x + two parallel separable convolutions, one dilated, on a separable convolution of x.
 
     (B, C, H, W) -> (B, C, H, W).
     """
@@ -182,12 +175,12 @@ class DilatedResidual(nn.Module):
 
 
 class BranchedResidual(nn.Module):
-    """x + two parallel dilated convolutions of x, one of them separable. (B, C, H, W) -> (B, C, H, W)."""
+    """x + two parallel dilated convolutions of x, one separable. (B, C, H, W) -> (B, C, H, W)."""
 
     def __init__(self, channels: int):
         super().__init__()
         c = channels
-        self.dense = nn.Sequential(ReflectionPad(1), drawn(nn.Conv2d(c, c, 2, dilation=2)), *norm(c))
+        self.dense = nn.Sequential(ReflectionPad(1), gan_init(nn.Conv2d(c, c, 2, dilation=2)), *norm(c))
         self.separable = nn.Sequential(ReflectionPad(1), *separable(c, c, kernel=2, padding=0, dilation=2), *norm(c))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -196,7 +189,7 @@ class BranchedResidual(nn.Module):
 
 
 class FeatureAggregation(nn.Module):
-    """SFA, a skip connection with two convolutions: the first has a shortcut, and x goes around both.
+    """SFA, a skip connection of two convolutions, with a shortcut around the first and one around both.
 
     (B, C, H, W) -> (B, C, H, W).
     """
@@ -204,7 +197,7 @@ class FeatureAggregation(nn.Module):
     def __init__(self, channels: int):
         super().__init__()
         self.separable = nn.Sequential(*separable(channels, channels), *norm(channels))
-        self.dense = nn.Sequential(drawn(nn.Conv2d(channels, channels, 3, padding=1)), *norm(channels))
+        self.dense = nn.Sequential(gan_init(nn.Conv2d(channels, channels, 3, padding=1)), *norm(channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """Aggregate x."""
@@ -212,10 +205,10 @@ class FeatureAggregation(nn.Module):
 
 
 class ReflectionPad(nn.Module):
-    """Mirror a map at its edges, without repeating them: (B, C, H, W) -> (B, C, H + 2n, W + 2n).
+    """Mirror a map at its edges without repeating them: (B, C, H, W) -> (B, C, H + 2n, W + 2n).
 
-    Torch's own has no deterministic backward pass on CUDA, and refuses maps of n pixels or less; here they are
-    mirrored again.
+    Torch's own has no deterministic backward pass on CUDA and refuses maps of n pixels or fewer; this mirrors them
+    repeatedly.
 
     Args:
         n: pixels on each side.
@@ -239,8 +232,8 @@ class ReflectionPad(nn.Module):
         return x
 
 
-def drawn(layer: nn.Conv2d | nn.ConvTranspose2d) -> nn.Module:
-    """The layer with weights from a normal distribution of standard deviation .02, as GANs usually start."""
+def gan_init(layer: nn.Conv2d | nn.ConvTranspose2d) -> nn.Module:
+    """Draw the weights from a normal distribution of standard deviation .02, as is usual for GANs."""
     nn.init.normal_(layer.weight, std=0.02)
     return layer
 
@@ -252,20 +245,20 @@ def norm(channels: int) -> list[nn.Module]:
 
 def down(in_channels: int, out_channels: int) -> nn.Sequential:
     """(B, in, H, W) -> (B, out, H/2, W/2)."""
-    return nn.Sequential(drawn(nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1)), *norm(out_channels))
+    return nn.Sequential(gan_init(nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1)), *norm(out_channels))
 
 
 def up(in_channels: int, out_channels: int) -> nn.Sequential:
     """(B, in, H, W) -> (B, out, 2H, 2W)."""
     return nn.Sequential(
-        drawn(nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1)), *norm(out_channels)
+        gan_init(nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1)), *norm(out_channels)
     )
 
 
 def separable(
     in_channels: int, out_channels: int, kernel: int = 3, padding: int = 1, dilation: int = 1
 ) -> list[nn.Module]:
-    """A convolution of each channel by itself, then one across channels at each pixel."""
+    """A depthwise convolution, then a pointwise one."""
     return [
         DepthwiseConv2d(in_channels, kernel, padding=padding, dilation=dilation),
         nn.Conv2d(in_channels, out_channels, 1),

@@ -1,4 +1,4 @@
-"""Xception in the two forms that MB-DCNN uses: a backbone for segmentation, and features for classification."""
+"""Xception in the two forms of MB-DCNN: a segmentation backbone, and features for classification."""
 
 from itertools import pairwise
 
@@ -17,7 +17,7 @@ def separable_conv(
         out_channels: of the output.
         stride: of the depthwise convolution.
         dilation: of the depthwise convolution.
-        inner: what stands between the two convolutions.
+        inner: layers between the two convolutions.
     """
     return [
         DepthwiseConv2d(in_channels, 3, stride, padding=dilation, dilation=dilation),
@@ -27,8 +27,8 @@ def separable_conv(
 
 
 def _normed_conv(in_channels: int, out_channels: int, stride: int = 1) -> list[nn.Module]:
-    """ReLU and a separable convolution with batch normalization inside: the layer of Xception-65."""
-    # Not in place: the shortcut and the decoder read what is rectified here.
+    """ReLU and a separable convolution with an inner batch normalization: the layer of Xception-65."""
+    # Not in place: the shortcut and the decoder read the input of this ReLU.
     inner = (nn.BatchNorm2d(in_channels),)
     return [nn.ReLU(), *separable_conv(in_channels, out_channels, stride=stride, inner=inner)]
 
@@ -71,8 +71,8 @@ class Xception65(nn.Module):
     """The backbone of DeepLabv3+ at output stride 16: (B, C, H, W) -> (B, 2048, H/16, W/16).
 
     Source: Chen et al. 2018; Xie et al. 2020.
-    Deviates: Xie et al.'s released code rectifies in place, so that their shortcuts that are no convolution
-    carry the rectified input; here they carry the input, as published.
+    Deviates: Xie et al.'s released code rectifies in place, so that its identity shortcuts carry the rectified input.
+    Here they carry the input, as published.
 
     Args:
         in_channels: C.
@@ -104,7 +104,7 @@ class Xception65(nn.Module):
         return self.shallow_and_deep(x)[1]
 
     def shallow_and_deep(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Images to deep maps and to (B, 256, H/4, W/4) from within the second block, before it strides."""
+        """Images to the maps (B, 256, H/4, W/4) before the second block's stride, and to deep maps."""
         x = self.entry1(self.stem(x))
         shallow = self.entry2.widening(x)
         x = self.entry2.last(shallow) + self.entry2.shortcut(x)
@@ -112,13 +112,13 @@ class Xception65(nn.Module):
 
 
 class XceptionBlock(nn.Module):
-    """Separable convolutions, each after a ReLU, a maximum where it strides, plus a shortcut.
+    """Separable convolutions, each after a ReLU, max pooling if strided, plus a shortcut.
 
     (B, in, H, W) -> (B, out, ceil(H/stride), ceil(W/stride)).
 
     Args:
         in_channels: of the input.
-        out_channels: of the first convolution and all after it.
+        out_channels: of every convolution.
         convs: number of convolutions.
         stride: 1 or 2.
     """
@@ -140,9 +140,9 @@ class XceptionBlock(nn.Module):
 
 
 class XceptionFeatures(nn.Module):
-    """Xception for classification, dilated at its end: (B, C, H, W) -> (B, 2048, H/16, W/16).
+    """Xception for classification, with dilated last layers: (B, C, H, W) -> (B, 2048, H/16, W/16).
 
-    H and W are multiples of 16; the unpadded stem then still leaves a sixteenth of them.
+    For multiples of 16, the unpadded stem does not change the size of the output.
 
     Source: Chollet 2017; Xie et al. 2020.
     Deviates: as `Xception65`.

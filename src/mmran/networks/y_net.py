@@ -1,4 +1,4 @@
-"""Y-Net: a segmentation network, trained first, with a diagnosis branch on its deepest features."""
+"""Y-Net: a segmentation network with a diagnosis branch on its deepest features."""
 
 import math
 from collections.abc import Sequence
@@ -6,24 +6,24 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mmran.networks.blocks import check_images, conv_block, conv_bn, scaled
+from mmran.networks.blocks import conv_block, conv_bn, scaled
 from mmran.networks.output import N_CLASSES, Network, NetworkOutput
 from mmran.networks.resize import pool_average, resize_bilinear
 
 POOLED_SHARES = (5 / 6, 2 / 3, 1 / 2, 3 / 8)
-"""Side of each pooled map in a pyramid, as a share of the map's own. The authors wrote pixels, for images of 384."""
+"""Side of each pooled map of a pyramid, as a share of the map's side. The authors give pixels, for images of 384."""
 
 
 class YNet(Network):
-    """Segmentation part and diagnosis branch; the recipe trains the first alone before both together.
+    """Segmentation part and diagnosis branch. The recipe trains the segmentation part alone, then both.
 
     (B, 1, H, W) -> mask_logits (B, 1, H, W), class_logits (B, 3), for any H and W divisible by 8.
     9,110,307 parameters.
 
-    Source: Mehta et al. 2018, its variant with residual convolutional blocks and 8 tissue channels, which is
+    Source: Mehta et al. 2018, the variant with residual convolutional blocks and 8 tissue channels, which gives
     Table 3's 9.11 million.
-    Deviates: batch normalization has torch's usual constants; the authors' momentum of .95 would make the running
-    statistics those of the last batch. Pooled sizes follow the map, so that any size goes through.
+    Deviates: batch normalization has torch's default constants; with the authors' momentum of .95, the last batch alone
+    would make the running statistics. Pooled sizes follow the map, so that images of any size pass.
 
     Args:
         width: channel multiplier; 1.0 is the published network.
@@ -44,29 +44,22 @@ class YNet(Network):
             DownStage(self.segmentation.features, c128, n_blocks=2),
             DownStage(2 * c128, c64, n_blocks=2),
         )
-        # No activation between the two, as released.
+        # The authors' code has no activation between the two.
         self.class_head = nn.Sequential(nn.Linear(2 * c64, c64), nn.Linear(c64, N_CLASSES))
 
     def forward(self, images: Tensor) -> NetworkOutput:
-        """Segment and classify.
-
-        Args:
-            images: (B, 1, H, W), 0..1.
-
-        Raises:
-            ValueError: H or W is not divisible by 8.
-        """
+        """Segment and classify."""
         mask_logits, deepest = self.segmentation(images)
         features = self.diagnosis(deepest)  # (B, 128, H/32, W/32)
         return NetworkOutput(mask_logits, self.class_head(features.mean(dim=(2, 3))))
 
     def start_masks(self, logit: float) -> None:
-        """Set the constant that the tumor's logit starts from."""
+        """Set the offset of the tumor's logit."""
         self.segmentation.start_masks(logit)
 
 
 class Segmentation(nn.Module):
-    """Encoder of three levels, decoder of as many pyramid poolings.
+    """Encoder of three levels and decoder of three pyramid poolings.
 
     (B, 1, H, W) -> mask_logits (B, 1, H, W) and the encoder's last map (B, 512, H/8, W/8).
 
@@ -99,21 +92,16 @@ class Segmentation(nn.Module):
             *conv_block(5 * tissues + c16, tissues, bias=False),
             nn.Conv2d(tissues, tissues, kernel_size=7, padding=3, bias=False),
         )
-        # The last convolution has no bias to start from. A buffer keeps the published number of parameters.
+        # The last convolution has no bias. A buffer keeps the published parameter count.
         self.tumor_offset: Tensor
         self.register_buffer("tumor_offset", torch.zeros(()))
 
     def start_masks(self, logit: float) -> None:
-        """Let the tumor's logit start near `logit`: of n equal tissues, each has log-odds of -log(n - 1)."""
+        """Set the offset. Of n equally likely tissues, each has log-odds of -log(n - 1)."""
         self.tumor_offset.fill_(logit + math.log(self.tissues - 1))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Segment.
-
-        Raises:
-            ValueError: H or W is not divisible by 8.
-        """
-        check_images(images, YNet.stride)
+        """Segment."""
         x1 = self.level1(images.expand(-1, 3, -1, -1))  # (B, 16, H/2, W/2)
         x2 = self.level2(x1)  # (B, 256, H/4, W/4)
         x3 = self.level3(x2)  # (B, 512, H/8, W/8)
@@ -124,9 +112,9 @@ class Segmentation(nn.Module):
 
 
 def tumor_logits(tissues: Tensor) -> Tensor:
-    """The log-odds of tissue 1, the tumor, against all others: their sigmoid is the tumor's softmax probability.
+    """The log-odds of tissue 1, the tumor, against all others; their sigmoid is the tumor's softmax probability.
 
-    Background is tissue 0; the data set has none of the six further ones that the authors' had.
+    Tissue 0 is background. The authors' data had six more tissues, which this data set lacks.
 
     Args:
         tissues: (B, 8, H, W) logits.
@@ -145,7 +133,7 @@ def doubled(x: Tensor) -> Tensor:
 
 
 class DownStage(nn.Module):
-    """Halve the size, refine in residual blocks, and put both maps side by side.
+    """Halve the size, refine in residual blocks, and concatenate both maps.
 
     (B, in, H, W) -> (B, 2 C, H/2, W/2), odd sizes rounded up.
 
@@ -183,7 +171,7 @@ class IdentityResidual(nn.Module):
 
 
 class PyramidPooling(nn.Module):
-    """Four averaged, projected and enlarged copies of a map beside the map itself.
+    """Concatenate four averaged, projected and upsampled copies of a map to the map.
 
     (B, in, H, W) -> (B, in + 4 C, H, W).
 
@@ -192,7 +180,7 @@ class PyramidPooling(nn.Module):
     Args:
         in_channels: of x.
         channels: C, of each copy.
-        shares: of the map's sides, rounded to whole pixels.
+        shares: side of each average-pooled copy as a share of the map's, rounded to whole pixels.
     """
 
     def __init__(self, in_channels: int, channels: int, shares: Sequence[float] = POOLED_SHARES):

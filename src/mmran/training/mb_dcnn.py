@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mmran.data.batches import Batch
 from mmran.errors import UserError
-from mmran.networks import mb_dcnn
+from mmran.networks.mb_dcnn import MBDCNN
 from mmran.networks.output import NetworkOutput
 from mmran.training.losses import dice_loss
 from mmran.training.multitask import Multitask
@@ -33,7 +33,7 @@ ENHANCED_SHARE = 0.5
 """Fraction of the learning rate in the last stage, which starts from trained weights."""
 
 
-class MBDCNN(Multitask):
+class Bootstrapping(Multitask):
     """Coarse segmentation, then classification, then enhanced segmentation, which starts from the coarse one.
 
     Only the network of the stage learns; those before it are in evaluation mode, batch statistics included. Each has
@@ -120,8 +120,8 @@ class MBDCNN(Multitask):
         return segmentation_losses(output.mask_logits, masks)
 
     @property
-    def _network(self) -> mb_dcnn.MBDCNN:
-        return cast(mb_dcnn.MBDCNN, self.network)
+    def _network(self) -> MBDCNN:
+        return cast(MBDCNN, self.network)
 
     def _learner(self, stage: Stage) -> nn.Module:
         network = self._network

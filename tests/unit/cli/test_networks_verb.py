@@ -58,7 +58,7 @@ def test_multiply_accumulates_are_weights_times_the_pixels_they_are_applied_to()
     for step, (before, after) in enumerate(pairwise(reversed(channels))):
         by_hand += double(before, after) * (32 >> step) ** 2  # class head
     by_hand += 1920 * 100 + 100 * 3
-    assert multiply_accumulates("mmran", 512, attention="none", reading="released") == by_hand
+    assert multiply_accumulates("mmran", 512, attention="none", reading="released-backbone") == by_hand
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from mmran.networks import build
 from mmran.networks.blocks import DepthwiseConv2d, PointwiseConv2d
-from mmran.networks.chen import convs, decoder_block, draw_weights
+from mmran.networks.chen import conv_up, convs, initialize
 from mmran.networks.complexity import trainable_parameters
 from mmran.networks.rv_gan import ReflectionPad
 from mmran.networks.y_net import POOLED_SHARES, tumor_logits
@@ -77,8 +77,8 @@ def test_chen_is_evaluated_on_the_mean_of_its_heads_and_trained_on_each():
 
 def test_chen_lets_a_signal_through_its_layers_without_losing_its_strength():
     torch.manual_seed(0)
-    layers = torch.nn.Sequential(convs(64, 64, 6), decoder_block(64, 64, 64), convs(64, 64, 6))
-    draw_weights(layers)
+    layers = torch.nn.Sequential(convs(64, 64, 6), conv_up(64, 64, 64), convs(64, 64, 6))
+    initialize(layers)
     x = torch.randn(2, 64, 16, 16)
     with torch.no_grad():
         strength = layers(x).square().mean() / x.relu().square().mean()

@@ -27,8 +27,8 @@ def test_equals_the_operation_of_torch_in_value_and_gradient(ours, theirs, size)
     torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-5)
 
 
-def test_doubling_a_row_puts_quarters_between_the_centres():
-    # Output centres 0.5 .. 3.5 lie at input positions -0.25, 0.25, 0.75, 1.25; the edge holds beyond 0 and 1.
+def test_doubling_a_row_puts_quarters_between_the_centers():
+    # Output centers 0.5 .. 3.5 lie at input positions -0.25, 0.25, 0.75, 1.25; the edge holds beyond 0 and 1.
     row = torch.tensor([[[[0.0, 4.0]]]])
     assert resize_bilinear(row, (1, 4)).flatten().tolist() == [0.0, 1.0, 3.0, 4.0]
 
@@ -44,3 +44,16 @@ def test_large_maps_in_bfloat16_keep_their_positions():
     ramp = torch.linspace(0, 1, 400).view(1, 1, 1, 400)
     resized = resize_bilinear(ramp.bfloat16(), (1, 800)).float()
     torch.testing.assert_close(resized, interpolate(ramp, size=(1, 800)), rtol=0, atol=0.006)
+
+
+@pytest.mark.parametrize("resize", [resize_bilinear, pool_average])
+def test_channels_last_maps_stay_channels_last_with_the_same_values_and_gradients(resize):
+    plain = torch.randn(2, 3, 8, 12, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    last = plain.detach().contiguous(memory_format=torch.channels_last).requires_grad_()
+    results = [resize(x, (10, 30)) for x in (plain, last)]
+    assert results[0].is_contiguous()
+    assert results[1].is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(*results, rtol=1e-5, atol=1e-5)
+    for result in results:
+        (result * torch.linspace(-1, 1, result.numel()).view_as(result)).sum().backward()
+    torch.testing.assert_close(plain.grad, last.grad, rtol=1e-5, atol=1e-5)

@@ -16,7 +16,7 @@ from mmran.training.checkpoint import CheckpointFolder
 from mmran.training.device import Compute
 from mmran.training.engine import make_recipe, train
 from mmran.training.history import HistoryRow
-from mmran.training.mb_dcnn import CLASSIFICATION, COARSE, ENHANCED, MBDCNN, rank_loss, segmentation_losses
+from mmran.training.mb_dcnn import CLASSIFICATION, COARSE, ENHANCED, Bootstrapping, rank_loss, segmentation_losses
 
 PARTS = {COARSE: "coarse.", CLASSIFICATION: "classifier.", ENHANCED: "enhanced."}
 COMPUTE = Compute(torch.device("cpu"), torch.float32, threads=1)
@@ -44,14 +44,14 @@ def experiment(width: float = 1 / 64, backbone: str = "xception", **training: An
     )
 
 
-def recipe(**options: Any) -> MBDCNN:
+def recipe(**options: Any) -> Bootstrapping:
     torch.manual_seed(0)
     made = make_recipe(experiment(**options), COMPUTE)
-    assert isinstance(made, MBDCNN)
+    assert isinstance(made, Bootstrapping)
     return made
 
 
-def stage_of(made: MBDCNN, name: str) -> Any:
+def stage_of(made: Bootstrapping, name: str) -> Any:
     return next(stage for stage in made.stages() if stage.name == name)
 
 
@@ -67,7 +67,7 @@ def batch_of(n: int) -> Batch:
     return Batch(images + 0.8 * masks, masks, labels)
 
 
-def state(made: MBDCNN) -> dict[str, Tensor]:
+def state(made: Bootstrapping) -> dict[str, Tensor]:
     return {key: value.clone() for key, value in made.network.state_dict().items()}
 
 
