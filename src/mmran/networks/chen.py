@@ -71,7 +71,7 @@ class Merge(nn.Sequential):
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:  # type: ignore[override]  # takes two maps
         """(B, in, H, W) and (B, skip, H, W) to what the layers make of both."""
-        merged: Tensor = super().forward(torch.cat([x, skip], dim=1))
+        merged: Tensor = super().forward(torch.cat([x, skip], dim=1))  # type: ignore[no-untyped-call]
         return merged
 
 
