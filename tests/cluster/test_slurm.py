@@ -119,7 +119,7 @@ def test_cancelled_killed_out_of_time_or_preempted_they_are_seen_and_go_on(slurm
     assert job(first["scse-msm"].number).values["Restarts"] == "1"
     for name in ("se", "dynamic"):
         log = there.path / f".snakemake/slurm_logs/rule_train/{name}_paper/{first[name].number}.log"
-        assert "mmran train: stopped by SIGTERM; what is complete is kept" in log.read_text()
+        assert "mmran train: stopped by SIGTERM; finished work is kept" in log.read_text()
     ran(here.run(*LOCALLY, *SNAKEMAKE, "--cores", "2"))
     assert texts(there.path / "results/tables") == texts(here.path / "results/tables")
     assert {name: weights(there, name) for name in INTERRUPTED} == {name: weights(here, name) for name in INTERRUPTED}

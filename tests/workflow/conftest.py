@@ -4,11 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
+
+from mmran.tune.head import head
 
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "workflow", "src", "envs", "profiles")
@@ -138,6 +141,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> House:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return house
+
+
+@pytest.fixture(scope="session")
+def ray_head() -> Iterator[dict[str, str]]:
+    """The environment of jobs beside a head with eight CPUs and two simulated GPUs, for all tests that may share it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
+        with head(8, 2) as reach:
+            yield reach
 
 
 @pytest.fixture

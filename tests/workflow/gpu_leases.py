@@ -1,7 +1,7 @@
 """`mmran train` for a machine without GPUs: its trials lease them, write down which, and compute on the CPU.
 
-Ray takes the number of GPUs on faith. Whoever unpickles a trial imports this module, and so each worker has
-`run_leased` in the place of `run_trial`.
+Ray takes the number of GPUs on faith. Unpickling a trial imports this module, so that each worker has `run_leased` in
+place of `run_trial`.
 """
 
 import json

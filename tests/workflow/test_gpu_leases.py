@@ -1,36 +1,27 @@
-"""GPUs on one machine, simulated: jobs that share a head never hold one beyond its whole, however it is divided."""
+"""Simulated GPUs of one machine: jobs that share a head never hold one beyond its capacity."""
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mmran.tune.head import head
 from tests.workflow.conftest import ROOT
 from tests.workflow.test_tuning import environment, train_command, write_spec
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 
-@pytest.fixture(scope="module")
-def two_gpus() -> Iterator[dict[str, str]]:
-    """The environment of jobs beside a head with two of the machine's GPUs, and processors for all trials at a time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
-        with head(8, 2) as reach:
-            yield reach
-
-
 def train_at_once(
     tiny: Path, folder: Path, reach: dict[str, str], expected: int, *jobs: tuple[int, int, int]
 ) -> list[dict[str, Any]]:
-    """Start jobs as Snakemake does, each a process of its own; returns what their trials wrote of their leases.
+    """Start jobs as Snakemake does, each in its own process; returns what their trials wrote about their leases.
 
     Args:
         expected: how many trials wait for each other before they train.
@@ -50,7 +41,7 @@ def train_at_once(
         running.append(
             subprocess.Popen(
                 [*program, *train_command(tiny, spec, out, *more)[3:]],
-                env=environment() | reach | {"PYTHONPATH": str(ROOT)},
+                env=environment() | reach | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
@@ -88,21 +79,21 @@ def sees_what_it_leases(lease: dict[str, Any]) -> bool:
     return lease["visible"] == ",".join(lease["gpus"]) and len(lease["gpus"]) == lease["asked"]
 
 
-def test_trials_with_whole_gpus_never_share_one(tiny: Path, tmp_path: Path, two_gpus: dict[str, str]) -> None:
-    # Two GPUs, three trials that lease one each, of two jobs, and one that leases none.
-    leases = train_at_once(tiny, tmp_path, two_gpus, 3, (2, 1, 1), (1, 1, 1), (1, 0, 1))
-    assert sorted(lease["share"] for lease in leases) == [0, 1, 1, 1]
+def test_trials_with_whole_gpus_never_share_one(tiny: Path, tmp_path: Path, ray_head: dict[str, str]) -> None:
+    # Two GPUs; three trials of two jobs lease one each, and two trials of another job lease none.
+    leases = train_at_once(tiny, tmp_path, ray_head, 4, (2, 1, 1), (1, 1, 1), (2, 0, 1))
+    assert sorted(lease["share"] for lease in leases) == [0, 0, 1, 1, 1]
     assert most_held(leases) == {"4": (1, 1), "6": (1, 1)}
     assert taken_as_one(leases) == (2, 2)
     assert all(sees_what_it_leases(lease) for lease in leases)
 
 
 def test_trials_with_parts_of_gpus_never_hold_more_than_a_whole(
-    tiny: Path, tmp_path: Path, two_gpus: dict[str, str]
+    tiny: Path, tmp_path: Path, ray_head: dict[str, str]
 ) -> None:
     # Two halves and three thirds on two GPUs. Any two of them fit on one, so four run at a time; five if both halves
     # are on one.
-    leases = train_at_once(tiny, tmp_path, two_gpus, 4, (2, 1, 2), (3, 1, 3))
+    leases = train_at_once(tiny, tmp_path, ray_head, 4, (2, 1, 2), (3, 1, 3))
     assert sorted(lease["share"] for lease in leases) == pytest.approx([1 / 3] * 3 + [1 / 2] * 2, abs=1e-4)
     most = most_held(leases)
     assert set(most) == {"4", "6"}
@@ -111,7 +102,7 @@ def test_trials_with_parts_of_gpus_never_hold_more_than_a_whole(
     assert all(sees_what_it_leases(lease) for lease in leases)
 
 
-def test_what_two_heads_of_their_own_would_do_is_found_out() -> None:
+def test_these_checks_detect_what_two_separate_heads_would_do() -> None:
     # Each hands out its GPU 0: from 20 to 30 two trials hold it.
     leases = [
         {"gpus": ["0"], "share": 1.0, "begin_ns": 10, "end_ns": 30},

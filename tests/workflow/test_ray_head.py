@@ -1,31 +1,23 @@
-"""Ray's head: who may talk to it, what a job says that cannot use it, and how jobs end when it is lost."""
+"""Ray's head: who may connect, what a job reports that cannot use it, and how jobs end when it is lost or killed."""
 
 import contextlib
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from mmran.tune.head import head
-from tests.workflow.test_tuning import environment, train_command, write_spec
+from mmran.tune.head import HEAD_PYTHON
+from tests.workflow.test_tuning import environment, gone, ray_processes, train_command, wait_for, write_spec
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
 
-@pytest.fixture(scope="module")
-def reach() -> Iterator[dict[str, str]]:
-    """The environment of jobs beside a head with one processor and no GPU."""
-    with head(1, 0) as variables:
-        yield variables
-
-
 def refusal(tiny: Path, folder: Path, variables: dict[str, str], *more: str) -> str:
-    """The last line of a training that ends at once, for a reason of the user's."""
+    """The last line of a training that is refused."""
     command = train_command(tiny, write_spec(folder / "spec.json"), folder, *more)
     done = subprocess.run(
         command, env=environment() | variables, capture_output=True, text=True, check=False, timeout=60
@@ -46,17 +38,24 @@ def refusal(tiny: Path, folder: Path, variables: dict[str, str], *more: str) -> 
     ids=["missing", "wrong"],
 )
 def test_without_the_heads_token_a_job_ends_in_a_clear_line(
-    tiny: Path, tmp_path: Path, reach: dict[str, str], given: dict[str, str], says: str
+    tiny: Path, tmp_path: Path, ray_head: dict[str, str], given: dict[str, str], says: str
 ) -> None:
-    address = reach["RAY_ADDRESS"]
+    address = ray_head["RAY_ADDRESS"]
     line = refusal(tiny, tmp_path, {"RAY_ADDRESS": address} | given)
     assert line.startswith(f"mmran train: RAY_ADDRESS={address}: authentication failed")
     assert says in line
 
 
-def test_a_trial_that_fits_on_no_machine_is_refused(tiny: Path, tmp_path: Path, reach: dict[str, str]) -> None:
-    line = refusal(tiny, tmp_path, reach, "--gpus", "1", "--trials-per-gpu", "2")
-    assert "a trial needs 1 CPUs and 0.5 GPUs of one machine, and its machines have 1 CPUs and 0 GPUs" in line
+def test_a_trial_that_fits_on_no_machine_is_refused(tiny: Path, tmp_path: Path, ray_head: dict[str, str]) -> None:
+    # As seen from a job on another machine, whose CPUs do not matter.
+    elsewhere = {key: value for key, value in ray_head.items() if key != HEAD_PYTHON}
+    line = refusal(tiny, tmp_path, elsewhere, "--threads", "9", "--gpus", "1", "--trials-per-gpu", "2")
+    assert "a trial needs 9 CPUs and 0.5 GPUs of one machine, and its machines have 8 CPUs and 2 GPUs" in line
+
+
+def test_an_unreachable_head_is_one_clear_line(tiny: Path, tmp_path: Path) -> None:
+    line = refusal(tiny, tmp_path, {"RAY_ADDRESS": "127.0.0.1:9"})
+    assert line.startswith("mmran train: RAY_ADDRESS=127.0.0.1:9: no Ray head answers")
 
 
 def test_more_gpus_than_are_visible_are_refused_in_rays_words() -> None:
@@ -97,9 +96,11 @@ def read_until(process: subprocess.Popen[str], text: str) -> None:
     raise AssertionError("".join(seen))
 
 
-def test_nobody_outside_can_connect_and_after_a_lost_head_the_same_command_goes_on(tiny: Path, tmp_path: Path) -> None:
-    spec = write_spec(tmp_path / "spec.json", training={"epochs": 2000})
-    command = train_command(tiny, spec, tmp_path)
+def test_nobody_outside_can_connect_and_after_a_lost_head_the_same_command_continues(
+    tiny: Path, tmp_path: Path
+) -> None:
+    spec = write_spec(tmp_path / "spec.json", seeds=[1, 2], training={"epochs": 2000, "checkpoint_minutes": 0})
+    command = train_command(tiny, spec, tmp_path, "--verbose")
     shared = [sys.executable, "-m", "mmran", "run", "--cpus", "1", "--gpus", "0", "--", *command]
     options = {"env": environment(), "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with subprocess.Popen(shared, **options) as run:
@@ -120,21 +121,12 @@ def test_nobody_outside_can_connect_and_after_a_lost_head_the_same_command_goes_
         assert alone.wait(30) == 128 + signal.SIGTERM
 
 
-EARLY = """
-import os, signal, subprocess, sys
-from mmran.tune.beside import run_passing_signals
-
-def popen(*arguments, start=subprocess.Popen, **options):
-    child = start(*arguments, **options)
-    os.kill(os.getpid(), signal.SIGINT)
-    return child
-
-subprocess.Popen = popen
-sys.exit(run_passing_signals(["sleep", "60"], {}))
-"""
-
-
-def test_ctrl_c_in_the_moment_in_which_the_command_starts_reaches_it() -> None:
-    # Were it not passed on, Python itself would end by it: -SIGINT.
-    done = subprocess.run([sys.executable, "-c", EARLY], capture_output=True, text=True, timeout=30, check=False)
-    assert done.returncode == 128 + signal.SIGINT, done.stderr
+def test_the_shared_head_ends_with_a_killed_run(tmp_path: Path) -> None:
+    before, ready = ray_processes(), tmp_path / "ready"
+    command = [sys.executable, "-m", "mmran", "run", "--cpus", "1", "--gpus", "0", "--"]
+    process = subprocess.Popen([*command, "sh", "-c", f"touch '{ready}'; exec sleep 600"], env=environment(), text=True)
+    wait_for(ready, process)
+    assert ray_processes() - before
+    process.kill()
+    process.wait(30)
+    assert gone(ray_processes() - before)

@@ -115,7 +115,10 @@ def test_a_trial_whose_machine_fails_goes_on_on_another_and_ends_in_the_same_bit
     plain, folder, said = tmp_path / "plain", tmp_path / "failed", tmp_path / "said.txt"
     with said.open("w") as file:
         training = subprocess.Popen(
-            train_command(tiny, spec, folder), env=environment() | reach, stdout=file, stderr=subprocess.STDOUT
+            train_command(tiny, spec, folder, "--verbose"),
+            env=environment() | reach,
+            stdout=file,
+            stderr=subprocess.STDOUT,
         )
     until(lambda: list((folder / "work").glob("*/latest.ckpt")))
     (log,) = (folder / "work").glob("*/train.log")

@@ -28,7 +28,7 @@ def search_command(tiny: Path, folder: Path, **changes: Any) -> list[str]:
     write_json(spec, values | changes)
     command = [sys.executable, "-m", "mmran", "search", "--spec", str(spec), "--output", str(folder / "out")]
     command += ["--store", str(tiny / "data" / "slices.h5"), "--split", str(tiny / "splits" / "paper.csv")]
-    return [*command, "--work", str(folder / "work")]
+    return [*command, "--work", str(folder / "work"), "--verbose"]
 
 
 def trials(folder: Path) -> pd.DataFrame:

@@ -64,39 +64,52 @@ def gone(pids: set[int], seconds: float = 20) -> bool:
     return False
 
 
-def test_ray_and_no_ray_give_the_same_weights_and_an_added_seed_trains_alone(tiny: Path, tmp_path: Path) -> None:
+def train(tiny: Path, spec: Path, folder: Path, *more: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = train_command(tiny, spec, folder, *more)
+    return subprocess.run(command, env=environment() | variables, capture_output=True, text=True, check=False)
+
+
+def test_ray_and_no_ray_give_the_same_weights_and_an_added_seed_trains_alone(
+    tiny: Path, tmp_path: Path, ray_head: dict[str, str]
+) -> None:
     spec = write_spec(tmp_path / "spec.json", seeds=[1, 2], training={"epochs": 1})
-    before = ray_processes()
-    plain = tmp_path / "plain"
-    subprocess.run(train_command(tiny, spec, plain, "--no-ray"), env=environment(), check=True)
-    ray = tmp_path / "ray"
-    done = subprocess.run(
-        train_command(tiny, spec, ray), env=environment(), capture_output=True, text=True, check=False
-    )
+    plain, ray = tmp_path / "plain", tmp_path / "ray"
+    assert train(tiny, spec, plain, "--no-ray").returncode == 0
+    log = tmp_path / "logs" / "train.log"
+    done = train(tiny, spec, ray, "--log", str(log), **ray_head)
     assert done.returncode == 0, done.stderr
     assert digests(ray) == digests(plain)
-    assert "epoch 1/1" in done.stdout
-    assert "tiny seed1-fold0: on 127.0.0.1" in done.stdout
-    assert gone(ray_processes() - before)
+    # One line per training on the terminal, each epoch in the log.
+    lines = sorted(done.stdout.splitlines())
+    assert len(lines) == 2
+    assert lines[0].startswith("tiny paper seed1-fold0: 1 epochs in 0:0")
+    assert "best on validation: Dice " in lines[0]
+    assert "epoch 1/1" in log.read_text()
+    assert "tiny paper seed1-fold0: on 127.0.0.1" in log.read_text()
     write_spec(spec, seeds=[1, 2, 3], training={"epochs": 1})
-    again = subprocess.run(
-        train_command(tiny, spec, ray), env=environment(), capture_output=True, text=True, check=False
-    )
+    again = train(tiny, spec, ray, "--verbose", **ray_head)
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("trained before, kept") == 2
+    assert "tiny paper seed3-fold0: in this process" in again.stdout
     assert set(digests(ray)) == {f"seed{seed}-fold0" for seed in (1, 2, 3)}
 
 
-def test_a_failed_trial_is_named_with_its_log(tiny: Path, tmp_path: Path) -> None:
+def test_a_single_trial_on_a_cpu_starts_no_ray_and_a_failed_one_is_named_with_the_end_of_its_log(
+    tiny: Path, tmp_path: Path
+) -> None:
     # A learning rate that makes the loss overflow in the first steps.
     spec = write_spec(tmp_path / "spec.json", training={"epochs": 2, "learning_rate": 1e30})
-    done = subprocess.run(
-        train_command(tiny, spec, tmp_path), env=environment(), capture_output=True, text=True, check=False
-    )
+    # No folder for Ray's sockets: it would be refused. An empty RAY_ADDRESS is an unset one.
+    nowhere = {"TMPDIR": str(tmp_path / "x" * 20), "RAY_ADDRESS": ""}
+    done = train(tiny, spec, tmp_path, "--log", str(tmp_path / "train.log"), **nowhere)
     assert done.returncode == 1
-    assert "1 of 1 trials failed: tiny seed1029-fold0: epoch " in done.stderr
+    assert "1 of 1 trials failed: tiny paper seed1029-fold0: epoch " in done.stderr
     log = Path(done.stderr.rpartition("log: ")[2].strip().rstrip(")"))
     assert "the last good checkpoint is kept" in log.read_text()
+    shown = done.stderr.splitlines()
+    assert shown[0].startswith(f"{log}, last ")
+    assert f"  {log.read_text().splitlines()[-1]}" in shown
+    assert "error: 1 of 1 trials failed" in (tmp_path / "train.log").read_text()
     assert not (tmp_path / "out" / "runs.json").exists()
 
 
@@ -106,79 +119,57 @@ def wait_for(path: Path, process: subprocess.Popen[str], seconds: float = 120) -
         found = list(path.parent.glob(path.name)) if path.parent.exists() else []
         if found:
             return found[0]
-        assert process.poll() is None, "ended before it was interrupted"
+        assert process.poll() is None, process.stdout.read() if process.stdout else "ended before it was interrupted"
         time.sleep(0.05)
     raise AssertionError(f"{path} did not appear")
 
 
+LONG = EXPERIMENT["training"] | {"epochs": 12, "checkpoint_minutes": 0}
+
+
+@pytest.fixture(scope="module")
+def plain(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two uninterrupted trainings."""
+    folder = tmp_path_factory.mktemp("plain")
+    done = train(tiny, write_spec(folder / "spec.json", seeds=[1, 2], training=LONG), folder, "--no-ray")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
 @pytest.mark.parametrize("victim", ["worker", "driver"])
-def test_killed_in_mid_training_it_ends_with_the_same_weights(tiny: Path, tmp_path: Path, victim: str) -> None:
-    spec = write_spec(tmp_path / "spec.json", training=EXPERIMENT["training"] | {"epochs": 12})
-    plain = tmp_path / "plain"
-    subprocess.run(train_command(tiny, spec, plain, "--no-ray"), env=environment(), check=True)
-    before = ray_processes()
-    folder = tmp_path / "killed"
-    command = train_command(tiny, spec, folder)
-    process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    work = folder / "work"
-    end = time.monotonic() + 120
-    while not list(work.glob("*/latest.ckpt")):
-        assert process.poll() is None, process.stdout.read() if process.stdout else ""
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    if victim == "worker":
-        # Its own: another run on this machine has such workers too.
-        children = psutil.Process(process.pid).children(recursive=True)
-        trainers = [child for child in children if "ImplicitFunc" in " ".join(child.cmdline())]
-        assert trainers, children
-        for worker in trainers:
-            worker.kill()
-    else:
-        process.send_signal(signal.SIGKILL)
-    output, _ = process.communicate(timeout=180)
+def test_killed_in_mid_training_it_ends_with_the_same_weights(
+    tiny: Path, tmp_path: Path, plain: Path, ray_head: dict[str, str], victim: str
+) -> None:
+    spec = write_spec(tmp_path / "spec.json", seeds=[1, 2], training=LONG)
+    # The killed driver has a private head, which must not outlive it.
+    variables = environment() | (ray_head if victim == "worker" else {})
+    before, command = ray_processes(), train_command(tiny, spec, tmp_path, "--verbose")
+    with subprocess.Popen(
+        command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        checkpoint = wait_for(tmp_path / "work" / "*" / "latest.ckpt", process)
+        if victim == "worker":
+            trainers = [one for one in psutil.process_iter() if holds(one, checkpoint.with_name("train.log"))]
+            assert trainers
+            for worker in trainers:
+                worker.kill()
+        else:
+            process.send_signal(signal.SIGKILL)
+        output, _ = process.communicate(timeout=240)
     if victim == "driver":
         assert gone(ray_processes() - before), "Ray outlived its driver"
-        done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         output = done.stdout
+        assert gone(ray_processes() - before)
     else:
         assert process.returncode == 0, output
     assert "continuing after epoch" in output
-    assert digests(folder) == digests(plain)
-    assert gone(ray_processes() - before)
+    assert digests(tmp_path) == digests(plain)
 
 
-def test_an_unreachable_head_is_one_clear_line(tiny: Path, tmp_path: Path) -> None:
-    spec = write_spec(tmp_path / "spec.json")
-    nowhere = environment() | {"RAY_ADDRESS": "127.0.0.1:9"}
-    done = subprocess.run(train_command(tiny, spec, tmp_path), env=nowhere, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.strip().splitlines()[-1].startswith("mmran train: RAY_ADDRESS=127.0.0.1:9: no Ray head answers")
-
-
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_the_shared_head_ends_with_the_run(tmp_path: Path, signal_number: signal.Signals) -> None:
-    before = ray_processes()
-    ready = tmp_path / "ready"
-    command = [sys.executable, "-m", "mmran", "run", "--cpus", "1", "--gpus", "0", "--"]
-    process = subprocess.Popen([*command, "sh", "-c", f"touch '{ready}'; exec sleep 600"], env=environment(), text=True)
-    wait_for(ready, process)
-    assert ray_processes() - before
-    process.send_signal(signal_number)
-    process.wait(30)
-    assert gone(ray_processes() - before)
-
-
-def test_a_run_in_the_background_passes_ctrl_c_on_too(tmp_path: Path) -> None:
-    ready = tmp_path / "ready"
-    run = f"{sys.executable} -m mmran run --cpus 1 --gpus 0 -- sh -c \"touch '{ready}'; exec sleep 600\""
-    # What a shell does to the commands behind an ampersand.
-    process = subprocess.Popen(["sh", "-c", f"trap '' INT; exec {run}"], env=environment(), text=True)
-    wait_for(ready, process)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 128 + signal.SIGINT
-
-
-def test_the_shared_head_passes_the_commands_exit_code_on() -> None:
-    command = [sys.executable, "-m", "mmran", "run", "--cpus", "1", "--gpus", "0", "--", "sh", "-c", "exit 7"]
-    assert subprocess.run(command, env=environment(), check=False).returncode == 7
+def holds(process: psutil.Process, path: Path) -> bool:
+    """Whether a process has a file open."""
+    with contextlib.suppress(psutil.Error):
+        return str(path.resolve()) in {file.path for file in process.open_files()}
+    return False

@@ -39,7 +39,7 @@ rule search_trials:
         "trap '' TERM;"
         " python -m mmran --job {params.job:q} search --spec {params.spec:q} --store {input.store:q} --split {input.split:q}"
         " --output {params.output:q} --work {params.work:q} --threads {threads} --gpus {resources.gpu}"
-        " --trials-per-gpu {resources.trials_per_gpu} 2>&1 | tee {log:q}"
+        " --trials-per-gpu {resources.trials_per_gpu} --log {log:q}"
 
 
 rule search_report:

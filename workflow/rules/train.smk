@@ -29,8 +29,8 @@ rule train:
         work=f"{RESULTS}/.work",
         output=lambda wildcards, output: Path(output.runs).parent,
     shell:
-        # Only the training answers SIGTERM; the shell and tee stay to report how it ended.
+        # Only the training answers SIGTERM; the shell stays to report how it ended.
         "trap '' TERM;"
         " python -m mmran --job {params.job:q} train --spec {params.spec:q} --store {input.store:q}"
         " --split {input.split:q} --output {params.output:q} --work {params.work:q} --threads {threads}"
-        " --gpus {resources.gpu} --trials-per-gpu {resources.trials_per_gpu} 2>&1 | tee {log:q}"
+        " --gpus {resources.gpu} --trials-per-gpu {resources.trials_per_gpu} --log {log:q}"

@@ -2,7 +2,9 @@
 
 import argparse
 import contextlib
+import difflib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,43 +13,91 @@ from mmran import __version__
 from mmran.cli import accept, compare, data, experiments, figures, networks, plan, results, running, search, training
 from mmran.cli.stopping import ends_on_sigterm
 from mmran.cli.verb import Verb
-from mmran.errors import UserError
+from mmran.errors import UserError, known_names
 
 VERBS: tuple[Verb, ...] = (
-    *data.VERBS,
-    *networks.VERBS,
+    *plan.VERBS,
     *experiments.VERBS,
     *accept.VERBS,
-    *plan.VERBS,
+    *networks.VERBS,
+    *data.VERBS,
+    *running.VERBS,
     *training.VERBS,
     *search.VERBS,
-    *running.VERBS,
     *results.VERBS,
     *figures.VERBS,
     *compare.VERBS,
 )
 
+STAGES = {
+    "before a run": ("plan", "why", "accept", "networks"),
+    "data": ("phantom", "convert", "verify", "split"),
+    "training": ("run", "train", "search"),
+    "evaluation": ("predict", "evaluate"),
+    "results": ("table", "figure", "search-report", "show"),
+}
+"""The verbs in the order of the stages; a verb that is missing here is listed last."""
+
 _DESCRIPTION = """\
-Segmentation and classification of brain tumours in MRI slices, stage by stage.
-Snakemake calls these verbs in order; each can be typed by hand, and each writes files that can be opened:
+Segmentation and classification of brain tumors in MRI slices, stage by stage.
+Snakemake runs these verbs in order; you can run each one yourself, and each writes files that you can open:
 
   phantom -> convert -> verify -> split -> train -> predict -> evaluate -> table, figure
+
+The whole pipeline on synthetic slices, in minutes:
+
+  mmran run -- snakemake --cores all --configfile workflow/overlays/demo.yaml
 """
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser with all verbs."""
+    return _parsers()[0]
+
+
+def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The parser, and that of each verb."""
     raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("mmran", description=_DESCRIPTION, formatter_class=raw)
+    parser = argparse.ArgumentParser("mmran", description=f"{_DESCRIPTION}\n{_listing()}", formatter_class=raw)
     parser.add_argument("--version", action="version", version=f"mmran {__version__}")
-    # The workflow's own: the specification of the job that this verb does, and whose record it writes.
+    # Used by the workflow: the specification of the job that this verb does, and whose record it writes.
     parser.add_argument("--job", type=Path, help=argparse.SUPPRESS)
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verbs = parser.add_subparsers(
+        dest="verb", required=True, metavar="VERB", help="one of the above; `mmran VERB --help` explains it"
+    )
+    subparsers = {}
     for verb in VERBS:
-        sub = verbs.add_parser(verb.name, help=verb.help, description=verb.description, formatter_class=raw)
+        # Without `help`: the description lists the verbs by stage.
+        sub = verbs.add_parser(verb.name, description=verb.description, formatter_class=raw)
         verb.arguments(sub)
         sub.set_defaults(run=verb.run)
-    return parser
+        subparsers[verb.name] = sub
+    return parser, subparsers
+
+
+def _listing() -> str:
+    """The verbs by stage, one line each."""
+    verbs = {verb.name: verb for verb in VERBS}
+    listed = {name for names in STAGES.values() for name in names}
+    stages = {**STAGES, "more": tuple(name for name in verbs if name not in listed)}
+    lines = []
+    for stage, names in stages.items():
+        found = [name for name in names if name in verbs]
+        lines += [f"{stage}:", *(f"  {name:<14} {verbs[name].help}" for name in found), ""] if found else []
+    return "\n".join(lines).rstrip()
+
+
+def _parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse a command line; an unknown verb or option ends the program with the nearest known one."""
+    parser, subparsers = _parsers()
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in subparsers:
+        parser.error(f"no verb {arguments[0]!r}; {known_names(arguments[0], subparsers)}")
+    parsed, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        sub = subparsers[parsed.verb]
+        near = difflib.get_close_matches(unknown[0], re.findall(r"--[\w-]+", sub.format_help()), 1)
+        sub.error(f"unrecognized arguments: {' '.join(unknown)}" + (f"; did you mean {near[0]}?" if near else ""))
+    return parsed
 
 
 def _recorded(job: Path | None) -> contextlib.AbstractContextManager[None]:
@@ -63,19 +113,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb.
 
     Returns:
-        0; 1 for what the user can mend, said in one line; 130 when interrupted.
+        0; 1 for a mistake of the user, reported in one line; 130 when interrupted.
     """
-    parsed = build_parser().parse_args(arguments)
+    parsed = _parse(sys.argv[1:] if arguments is None else arguments)
     try:
         with ends_on_sigterm(parsed.verb), _recorded(parsed.job):
             parsed.run(parsed)
     except UserError as error:
         print(f"mmran {parsed.verb}: {error}", file=sys.stderr)
         return 1
+    except MemoryError:
+        print(f"mmran {parsed.verb}: out of memory; close other programs, or use a larger machine", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"mmran {parsed.verb}: interrupted; finished work is kept", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader, `head` say, has gone; Python would complain again when it flushes at exit.
+        # The reader, such as `head`, is gone; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

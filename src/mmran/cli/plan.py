@@ -1,4 +1,4 @@
-"""`mmran plan`: what a configuration will cost, before anything runs."""
+"""`mmran plan`: what a configuration costs, before anything runs."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 
 def _arguments(parser: ArgumentParser) -> None:
     config_argument(parser)
-    parser.add_argument("--results", type=Path, metavar="DIR", help="folder of results, where the command line set it")
-    parser.add_argument("--source", nargs="+", metavar="DIR", help="slices, where the command line set them")
+    parser.add_argument("--results", type=Path, metavar="DIR", help="results folder, if the command line sets it")
+    parser.add_argument("--source", nargs="+", metavar="DIR", help="slices, if the command line sets them")
+    parser.add_argument("--gpus", type=int, metavar="N", help="GPUs that trainings share (default: this machine's)")
     parser.add_argument(
-        "--gpus", type=int, metavar="N", help="GPUs that trainings share (default: those of this machine)"
+        "--cores", type=int, metavar="N", help="cores that trainings on CPUs share (default: this machine's)"
     )
-    parser.add_argument("--cores", type=int, metavar="N", help="cores, for trainings on CPUs (default: this machine's)")
     parser.add_argument(
         "--measured",
         type=Path,
         nargs="+",
         default=[],
         metavar="DIR",
-        help="results of other runs to take speeds from, such as one of three epochs on the machine in question",
+        help="results folders of other runs whose speeds to use, such as a pilot of three epochs on the target machine",
     )
     parser.add_argument(
         "--tflops",
         type=float,
         metavar="X",
-        help="10^12 operations a second that estimates assume of a GPU or CPU thread at full width",
+        help="rate of a GPU or CPU thread that estimates assume, in 10^12 operations per second at full width",
     )
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _run(arguments: Namespace) -> None:
@@ -66,11 +66,11 @@ def _check(arguments: Namespace) -> None:
     for name in ("gpus", "cores", "tflops"):
         value = getattr(arguments, name)
         if value is not None and not value > 0:
-            remedy = "; what trains on CPUs has resources.gpus: 0 in the configuration" if name == "gpus" else ""
+            remedy = "; to train on CPUs, set resources.gpus: 0 in the configuration" if name == "gpus" else ""
             raise UserError(f"--{name} {value}: expected more than 0{remedy}")
     for folder in arguments.measured:
         if not any(folder.glob("experiments/*/*/runs.json")):
-            raise UserError(f"--measured {folder}: no finished training there; name a folder of results of mmran")
+            raise UserError(f"--measured {folder}: no finished training there; expected a results folder of mmran")
 
 
 def _trainings(config: "Config", arguments: Namespace) -> "list[TrainJob]":
@@ -89,10 +89,12 @@ def _trainings(config: "Config", arguments: Namespace) -> "list[TrainJob]":
 VERBS = (
     Verb(
         "plan",
-        "say what a configuration will cost: jobs, hours, memory, disk, and when it would be done",
-        "Nothing is run. Speeds are measured ones where results of the same network and size are at hand, and\n"
-        "otherwise estimates that say so.\n\n"
-        "  mmran plan --config config.yaml gpu.yaml --source /data/cheng --results results/cheng --gpus 4",
+        "estimate the cost of a configuration: jobs, hours, memory, disk, date",
+        "Print every training with its time and memory, and the totals. Nothing runs. Speeds are measurements if\n"
+        "results of the same network and image size exist, and otherwise estimates that say so.\n\n"
+        "reads:   the configuration, and the results if there are any\n"
+        "writes:  nothing\n"
+        "example: mmran plan --config config.yaml gpu.yaml --source /data/cheng --results results/cheng --gpus 4",
         _arguments,
         _run,
     ),

@@ -1,4 +1,4 @@
-"""SIGTERM, as a scheduler sends it at a time limit, a cancellation or a preemption: one line, tidy up, end."""
+"""SIGTERM, as a scheduler sends it at a time limit, a cancellation or a preemption: one line, clean up, exit."""
 
 import contextlib
 import os
@@ -8,15 +8,16 @@ import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-# What a shell says of a process that SIGTERM ended.
 EXIT_CODE = 128 + signal.SIGTERM
-# Schedulers kill after a grace period, Slurm after 30 s unless told otherwise; Ray may take long to stop.
+"""What a shell reports for a process that SIGTERM ended."""
+
+# Schedulers kill after a grace period, Slurm after 30 s by default; Ray may take long to stop.
 GRACE_SECONDS = 10
 
 
 @contextlib.contextmanager
 def ends_on_sigterm(verb: str) -> Iterator[None]:
-    """Within the context, SIGTERM says so on stderr and leaves the program, through everything that tidies up.
+    """Within the context, SIGTERM prints one line and leaves the program through all clean-up.
 
     Args:
         verb: what is running.
@@ -25,7 +26,7 @@ def ends_on_sigterm(verb: str) -> Iterator[None]:
         SystemExit: SIGTERM arrived, with `EXIT_CODE`.
     """
     stopped, said = threading.Event(), threading.Lock()
-    line = f"mmran {verb}: stopped by SIGTERM; what is complete is kept, and the same command goes on from there\n"
+    line = f"mmran {verb}: stopped by SIGTERM; finished work is kept, and the same command continues from there\n"
 
     def say() -> None:
         with contextlib.suppress(OSError):
@@ -39,7 +40,7 @@ def ends_on_sigterm(verb: str) -> Iterator[None]:
         raise SystemExit(EXIT_CODE)
 
     def stop_in_any_case() -> None:
-        # A verb that passes the signal on to another program goes by how that one ends.
+        # A verb that passes the signal on to another program ends when that one does.
         if stopped.is_set() or signal.getsignal(signal.SIGTERM) == stop:
             say()
             time.sleep(GRACE_SECONDS)
@@ -50,21 +51,21 @@ def ends_on_sigterm(verb: str) -> Iterator[None]:
         return
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        with _told_at_once(stop_in_any_case):
+        with _called_at_once(stop_in_any_case):
             yield
     finally:
         signal.signal(signal.SIGTERM, before)
         if stopped.is_set():
-            # Whatever the interrupted code, Ray for one, has made of it.
+            # Even if the interrupted code, such as Ray, has turned the exit into something else.
             raise SystemExit(EXIT_CODE) from None
 
 
 @contextlib.contextmanager
-def _told_at_once(act: Callable[[], None]) -> Iterator[None]:
+def _called_at_once(act: Callable[[], None]) -> Iterator[None]:
     """Call a function in another thread the moment SIGTERM arrives.
 
-    A scheduler ends all processes of a job at one time. Ray's library, when it finds Ray's daemon gone, ends this one
-    or waits, and Python comes to call no handler in the main thread. Another thread is told by the signal itself.
+    A scheduler ends all processes of a job at once. When Ray's library finds Ray's daemon gone, it ends this process or
+    waits, and Python never gets to call a handler in the main thread. The signal itself wakes the other thread.
     """
     heard, told = os.pipe()
     os.set_blocking(told, False)

@@ -11,7 +11,7 @@ def trial_arguments(parser: ArgumentParser) -> None:
     """Add what every verb that computes with networks needs."""
     parser.add_argument("--spec", type=Path, required=True, metavar="JSON", help="specification of the experiment")
     parser.add_argument("--store", type=Path, required=True, metavar="H5", help="converted slices")
-    parser.add_argument("--split", type=Path, required=True, metavar="CSV", help="who trains, validates and tests")
+    parser.add_argument("--split", type=Path, required=True, metavar="CSV", help="slices that train, validate and test")
     parser.add_argument(
         "--threads", type=at_least_one, default=1, metavar="N", help="CPU threads of a trial (default: %(default)s)"
     )
@@ -20,10 +20,14 @@ def trial_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def sharing_arguments(parser: ArgumentParser) -> None:
-    """Add where trainings in progress lie, and how they share GPUs."""
+def many_trials_arguments(parser: ArgumentParser) -> None:
+    """Add what verbs need that train many trials: checkpoints, sharing of GPUs, what is printed where."""
     parser.add_argument(
-        "--work", type=Path, default=Path("results/.work"), metavar="DIR", help="checkpoints (default: %(default)s)"
+        "--work",
+        type=Path,
+        default=Path("results/.work"),
+        metavar="DIR",
+        help="checkpoints and finished trials (default: %(default)s)",
     )
     parser.add_argument(
         "--trials-per-gpu",
@@ -32,14 +36,16 @@ def sharing_arguments(parser: ArgumentParser) -> None:
         metavar="N",
         help="trials that share one GPU (default: %(default)s)",
     )
+    parser.add_argument("--log", type=Path, metavar="FILE", help="file for the lines of every epoch")
+    parser.add_argument("--verbose", action="store_true", help="print every epoch, not only finished trials")
 
 
 def _train_arguments(parser: ArgumentParser) -> None:
     trial_arguments(parser)
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="folder of weights, history and record"
+        "--output", type=Path, required=True, metavar="DIR", help="folder for weights, history and records"
     )
-    sharing_arguments(parser)
+    many_trials_arguments(parser)
     parser.add_argument("--no-ray", action="store_true", help="train in this process, one trial after the other")
 
 
@@ -48,30 +54,26 @@ def _train(arguments: Namespace) -> None:
     from mmran.files import read_text
     from mmran.training.publish import publish
     from mmran.training.trial import plan_trials
+    from mmran.tune.cluster import TrialResources
+    from mmran.tune.output import Output
+    from mmran.tune.runner import train_trials
 
-    # Read once: whatever happens to the file while this trains, the record names what was trained.
-    spec = read_text(arguments.spec)
-    experiment = Experiment.parse(spec, arguments.spec)
-    trials = plan_trials(experiment, arguments.store, arguments.split, arguments.work)
-    if arguments.no_ray:
-        from mmran.training.run import run_trial
-
-        for trial in trials:
-            run_trial(trial, gpu=arguments.gpus > 0, threads=arguments.threads)
-    else:
-        from mmran.tune.cluster import TrialResources
-        from mmran.tune.runner import train_with_ray
-
-        train_with_ray(trials, TrialResources(arguments.threads, arguments.gpus, arguments.trials_per_gpu))
-    publish(trials, spec, arguments.output)
+    with Output(arguments.log, arguments.verbose) as output:
+        # Read once: whatever happens to the file while this trains, the record names what was trained.
+        spec = read_text(arguments.spec)
+        experiment = Experiment.parse(spec, arguments.spec)
+        trials = plan_trials(experiment, arguments.store, arguments.split, arguments.work)
+        resources = TrialResources(arguments.threads, arguments.gpus, arguments.trials_per_gpu)
+        train_trials(trials, resources, output, ray=not arguments.no_ray)
+        publish(trials, spec, arguments.output)
 
 
 def _predict_arguments(parser: ArgumentParser) -> None:
     trial_arguments(parser)
-    parser.add_argument("--trained", type=Path, required=True, metavar="DIR", help="what train wrote with --output")
-    parser.add_argument("--output", type=Path, required=True, metavar="H5", help="predictions")
+    parser.add_argument("--trained", type=Path, required=True, metavar="DIR", help="the --output of `mmran train`")
+    parser.add_argument("--output", type=Path, required=True, metavar="H5", help="predictions to write")
     parser.add_argument(
-        "--evaluate", action="store_true", help="measure them too: cases.csv and summary.json beside the predictions"
+        "--evaluate", action="store_true", help="evaluate them too: cases.csv and summary.json beside the predictions"
     )
 
 
@@ -103,19 +105,27 @@ VERBS = (
     Verb(
         "train",
         "train one experiment: its seeds times the folds of a split",
-        "Train every trial of an experiment, or go on where a trial was stopped. A trial that has ended is found by\n"
-        "the digest of its specification, code and data, and is not trained again.\n\n"
-        "  mmran train --spec results/demo/specs/experiments/mmran.json --store results/demo/data/slices.h5 \\\n"
-        "      --split results/demo/splits/paper.csv --output results/demo/experiments/mmran/paper --no-ray",
+        "Train every trial of an experiment: each seed on each fold. A finished trial is found by the digest of its\n"
+        "specification, code and data, and is not trained again; an interrupted one continues from its checkpoint.\n"
+        "A single trial on a CPU trains in this process; Ray runs several, or those on GPUs.\n\n"
+        "reads:   --spec (`snakemake` writes it), --store (`mmran convert`), --split (`mmran split`)\n"
+        "writes:  DIR/trials/*/weights.safetensors, DIR/history.csv, DIR/runs.json, DIR/spec.json\n"
+        "example: mmran train --spec results/demo/specs/experiments/mmran.json \\\n"
+        "             --store results/demo/data/slices.h5 --split results/demo/splits/paper.csv \\\n"
+        "             --output results/demo/experiments/mmran/paper --verbose",
         _train_arguments,
         _train,
     ),
     Verb(
         "predict",
         "apply the trained networks to the test slices",
-        "Write the tumour probability of every pixel, at the slice's own size, and the class probabilities.\n\n"
-        "  mmran predict --spec ... --store ... --split ... --trained results/demo/experiments/mmran/paper \\\n"
-        "      --output results/demo/experiments/mmran/paper/predictions.h5",
+        "Compute the tumor probability of every pixel, at the slice's own size, and the class probabilities.\n\n"
+        "reads:   --spec, --store and --split as `mmran train`, and its --output\n"
+        "writes:  predictions.h5\n"
+        "example: mmran predict --spec results/demo/specs/experiments/mmran.json \\\n"
+        "             --store results/demo/data/slices.h5 --split results/demo/splits/paper.csv \\\n"
+        "             --trained results/demo/experiments/mmran/paper \\\n"
+        "             --output results/demo/experiments/mmran/paper/predictions.h5",
         _predict_arguments,
         _predict,
     ),

@@ -10,11 +10,11 @@ class Verb:
     """One verb: `mmran NAME ...`.
 
     Attributes:
-        name: the word a person types.
+        name: the word that the user types.
         help: one line for the list of verbs.
-        description: what it reads, what it writes, and an example.
+        description: what it does, then the lines `reads:`, `writes:` and `example:`.
         arguments: adds the verb's arguments to its parser.
-        run: does the work; raises UserError for what the user can mend. Imports what is heavy itself, so that
+        run: does the work; raises UserError for mistakes of the user. Imports heavy modules itself, so that
             `mmran --help` answers at once.
     """
 

@@ -12,10 +12,10 @@ from matplotlib.ticker import MaxNLocator
 
 from mmran.config.experiment import Experiment
 from mmran.errors import UserError
-from mmran.files import read_json
 from mmran.report.figures import style, write_drawing
 from mmran.report.formats import MISSING, Cell, Column, Table, write_table
-from mmran.tune.search import COMPLETE, DIMENSIONS, FAILED, STATUSES
+from mmran.training.record import RunRecord, read_runs
+from mmran.tune.search import COMPLETE, DIMENSIONS, FAILED, STATUSES, SearchRecord
 
 TITLE = "Searching for a fixed weight of the two tasks"
 _PANEL_INCHES, _LEFT_INCHES, _BARS_INCHES = 2.3, 0.5, 2.0
@@ -27,16 +27,16 @@ class Found:
     """A search and the training that it is held against.
 
     Attributes:
-        search: what search.json holds.
+        search: record of the search.
         trials: what trials.csv holds.
-        run: the training's record, an entry of runs.json.
+        run: record of the training.
         best: its best epoch on the validation slices, a row of history.csv.
         spec: its specification.
     """
 
-    search: Mapping[str, Any]
+    search: SearchRecord
     trials: pd.DataFrame
-    run: Mapping[str, Any]
+    run: RunRecord
     best: Mapping[str, Any]
     spec: Experiment
 
@@ -49,12 +49,12 @@ class Found:
     @property
     def unit(self) -> str:
         """In what `hours` counts."""
-        return "GPU-hours" if self.search["device"] == "cuda" else "core-hours"
+        return "GPU-hours" if self.search.device == "cuda" else "core-hours"
 
-    def hours(self, seconds: float, record: Mapping[str, Any]) -> float:
-        """Hours of a GPU, or of a processor's core."""
-        share = 1 / record.get("trials_per_gpu", 1) if record["device"] == "cuda" else record["threads"]
-        return seconds * share / 3600
+    def hours(self, record: RunRecord | SearchRecord) -> float:
+        """Hours of a GPU, or of a CPU core."""
+        share = 1 / getattr(record, "trials_per_gpu", 1) if record.device == "cuda" else record.threads
+        return record.seconds * share / 3600
 
 
 def read_found(search: Path, trained: Path) -> Found:
@@ -67,17 +67,17 @@ def read_found(search: Path, trained: Path) -> Found:
     Raises:
         UserError: the two do not belong together.
     """
-    values, runs = read_json(search / "search.json"), read_json(trained / "runs.json")
-    run = next((run for run in runs if run["digest"] == values["digest"]), None)
+    record = SearchRecord.read(search / "search.json")
+    run = next((run for run in read_runs(trained / "runs.json") if run.digest == record.digest), None)
     if run is None:
         raise UserError(
-            f"{trained / 'runs.json'}: no training of {values['experiment']} on the data and split, with the "
+            f"{trained / 'runs.json'}: no training of {record.experiment} on the data and split, with the "
             f"options and code that {search / 'search.json'} was made with; run `snakemake search` again"
         )
     history = pd.read_csv(trained / "history.csv")
-    history = history[(history["seed"] == run["seed"]) & (history["fold"] == run["fold"])]
-    best = history.loc[history["score"].idxmax()].to_dict()
-    return Found(values, pd.read_csv(search / "trials.csv"), run, best, Experiment.read(trained / "spec.json"))
+    history = history[(history["seed"] == run.seed) & (history["fold"] == run.fold)]
+    best = {str(key): value for key, value in history.iloc[int(history["score"].to_numpy().argmax())].items()}
+    return Found(record, pd.read_csv(search / "trials.csv"), run, best, Experiment.read(trained / "spec.json"))
 
 
 def write_report(search: Path, trained: Path, output: Path) -> list[Path]:
@@ -94,8 +94,8 @@ def write_report(search: Path, trained: Path, output: Path) -> list[Path]:
 
 def table(found: Found) -> Table:
     """The training without a search and the best trial of the search: validation metrics, and what each took."""
-    training, best = found.spec.training, found.search["best"]
-    n_trials = sum(found.search["trials"].values())
+    training, best = found.spec.training, found.search.best
+    n_trials = sum(found.search.trials.values())
     dynamic = {
         "row": found.schedule,
         "alpha": None,
@@ -103,15 +103,15 @@ def table(found: Found) -> Table:
         "batch_size": training.batch_size,
         **{key: found.best[key] for key in _METRICS},
         "trainings": 1,
-        "epochs": found.run["epochs"],
-        "hours": found.hours(found.run["seconds"], found.run),
+        "epochs": found.run.epochs,
+        "hours": found.hours(found.run),
     }
     searched = {
         "row": "Best fixed weight found",
-        **{key: best[key] for key in ("alpha", "learning_rate", "batch_size", *_METRICS)},
+        **{key: getattr(best, key) for key in ("alpha", "learning_rate", "batch_size", *_METRICS)},
         "trainings": n_trials,
-        "epochs": found.search["epochs"],
-        "hours": found.hours(found.search["seconds"], found.search),
+        "epochs": found.search.epochs,
+        "hours": found.hours(found.search),
     }
     columns = [Column(key, title.format(unit=found.unit)) for key, title in _COLUMNS.items()]
     rows = tuple(tuple(_cell(key, row, (dynamic, searched)) for key in _COLUMNS) for row in (dynamic, searched))
@@ -155,17 +155,17 @@ def _text(key: str, value: Any) -> str:
 
 def _notes(found: Found) -> list[str]:
     search = found.search
-    counts = ", ".join(f"{search['trials'][status]} {status}" for status in STATUSES if search["trials"][status])
-    place = f"{search['device_name']}, {search['precision']}"
+    counts = ", ".join(f"{search.trials[status]} {status}" for status in STATUSES if search.trials[status])
+    place = f"{search.device_name}, {search.precision}"
     notes = [
-        f"Validation slices of fold {search['fold']}, seed {search['seed']}; no test slice is looked at. The best "
-        f"epoch of each. The search: {counts}; it chose among {', '.join(_choices(search['space']))}, while the "
+        f"Validation slices of fold {search.fold}, seed {search.seed}; no test slice is looked at. The best "
+        f"epoch of each. The search: {counts}; it chose among {', '.join(_choices(search.space))}, while the "
         f"training without a search has the configured values. Hours are of training, on {place}.",
     ]
-    if search["trials_per_gpu"] > 1 and search["device"] == "cuda":
-        notes.append(f"{search['trials_per_gpu']} trials of the search shared a GPU; each counts as its part of it.")
-    if found.run["device_name"] != search["device_name"]:
-        notes.append(f"The training without a search ran on {found.run['device_name']}: the hours do not compare.")
+    if search.trials_per_gpu > 1 and search.device == "cuda":
+        notes.append(f"{search.trials_per_gpu} trials of the search shared a GPU; each counts as its part of it.")
+    if found.run.device_name != search.device_name:
+        notes.append(f"The training without a search ran on {found.run.device_name}: the hours do not compare.")
     return notes
 
 
@@ -189,7 +189,7 @@ def draw(found: Found) -> style.Drawing:
     _draw_scores(style.place(figure, _LEFT_INCHES, 0.2, width, _PANEL_INCHES), found)
     bars = style.place(figure, style.WIDTH_INCHES - _BARS_INCHES - 0.15, 0.2, _BARS_INCHES, _PANEL_INCHES)
     _draw_hours(bars, found)
-    failed = found.search["trials"][FAILED]
+    failed = found.search.trials[FAILED]
     caption = (
         f"{TITLE}. Left: best validation score (mean of Dice and accuracy) of each trial over its fixed weight α. Full "
         f"circles ran to the end, open ones were stopped early; the area is the share of epochs they had."
@@ -203,7 +203,7 @@ def draw(found: Found) -> style.Drawing:
 def _draw_scores(axes: Axes, found: Found) -> None:
     trials = found.trials[found.trials["status"] != FAILED]
     complete = (trials["status"] == COMPLETE).to_numpy()
-    share = trials["epochs"] / found.run["epochs"]
+    share = trials["epochs"] / found.run.epochs
     axes.axhline(100 * found.best["score"], color=style.ACCENT, linestyle=(0, (5, 2)), linewidth=1.2, zorder=1)
     for chosen, face in ((complete, _INK), (~complete, "white")):
         axes.scatter(
@@ -215,10 +215,10 @@ def _draw_scores(axes: Axes, found: Found) -> None:
             linewidth=0.8,
             zorder=2,
         )
-    best = found.search["best"]
+    best = found.search.best
     axes.annotate(
-        f"best found: α = {best['alpha']:.3g}",
-        (best["alpha"], 100 * best["score"]),
+        f"best found: α = {best.alpha:.3g}",
+        (best.alpha, 100 * (best.score or 0)),
         xytext=(0, 6),
         textcoords="offset points",
         ha="center",
@@ -241,8 +241,8 @@ def _draw_scores(axes: Axes, found: Found) -> None:
 
 def _draw_hours(axes: Axes, found: Found) -> None:
     search = found.search
-    hours = [found.hours(found.run["seconds"], found.run), found.hours(search["seconds"], search)]
-    n_trials = sum(search["trials"].values())
+    hours = [found.hours(found.run), found.hours(search)]
+    n_trials = sum(search.trials.values())
     axes.bar((0, 1), hours, width=0.55, color=(style.ACCENT, _INK))
     for x, value in enumerate(hours):
         axes.text(x, value, f"{value:.3g}", ha="center", va="bottom")

@@ -78,6 +78,8 @@ def _environment(port: int) -> dict[str, str]:
         # Ray replaces 127.0.0.1 by this machine's address in its network and listens on all interfaces, unless
         # clusters are disabled. The switch is named after the systems on which that is the default.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        # Otherwise the first job would make Ray start one idle worker for every CPU of the machine.
+        "RAY_prestart_worker_first_driver": "0",
         # A trial that leases no GPU must see none; by default it sees all.
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
     }

@@ -1,39 +1,39 @@
-"""Ray Tune runs many trials on the CPUs and GPUs at hand.
+"""Train many trials: with Ray Tune on the CPUs and GPUs at hand, or one after the other in this process.
 
-The training loop finds its own checkpoints, so a trial that Ray starts again, or that a later run starts, continues
-where it was; nothing here is needed for that but to start it.
+The training loop finds its own checkpoints. A trial that Ray or a later run starts again continues from the newest one
+without help from here.
 """
 
-import shutil
-import tempfile
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from mmran.errors import UserError
-from mmran.training.history import HistoryRow, read_history
+from mmran.files import ensure_dir
+from mmran.machine import available_cpus
 from mmran.training.trial import Trial
-from mmran.tune.cluster import TrialResources, connected
+from mmran.tune.cluster import TrialResources, connected, shares_this_machine
+from mmran.tune.output import TRIAL_LOG, Output, label
+from mmran.tune.places import scratch_folder
+from mmran.tune.worker import train_in_worker, train_logged
 
-# A worker that dies, of a lost node or too little memory, is worth another try; a wrong value is not.
+# A worker that dies because of a lost node or too little memory deserves another attempt.
 MAX_FAILURES = 2
 
 
 @dataclass(frozen=True)
-class Halving:
-    """Asynchronous successive halving: whom a search lets go on.
+class EarlyStopping:
+    """Asynchronous successive halving: decides which trials of a search continue.
 
-    At `grace_epochs`, and at each further multiple by `reduction_factor`, a trial goes on if its best validation score
-    is among the best one in `reduction_factor` of those that have come as far.
+    At `grace_epochs`, and at each further multiple by `reduction_factor`, a trial continues if its best validation
+    score is among the best 1 / `reduction_factor` of the trials that have come as far.
 
     Source: Li et al. 2020 (ASHA).
 
     Attributes:
-        epochs: of a trial that is never stopped.
-        grace_epochs: every trial gets so many.
-        reduction_factor: one in so many goes on.
+        epochs: epochs of a trial that is never stopped.
+        grace_epochs: epochs that every trial gets.
+        reduction_factor: one in this many trials continues.
     """
 
     epochs: int
@@ -44,7 +44,7 @@ class Halving:
         """In Ray's terms."""
         from ray.tune.schedulers import ASHAScheduler
 
-        # Nobody is stopped at the last epoch: who comes so far ends by itself, and writes its weights.
+        # Not at the last epoch: a trial that gets there ends by itself and writes its weights.
         last = max(1, self.epochs - 1)
         return ASHAScheduler(
             time_attr="epochs",
@@ -57,156 +57,131 @@ class Halving:
         )
 
 
-def train_with_ray(trials: Sequence[Trial], resources: TrialResources) -> None:
-    """Train the trials of one experiment as one Tuner, on the shared Ray head or on one of this job's own.
+def train_trials(trials: Sequence[Trial], resources: TrialResources, output: Output, *, ray: bool = True) -> None:
+    """Train the trials of one experiment, except those that are finished.
+
+    Ray runs them on the shared head or on a private one. A single trial on a CPU of this machine needs no Ray, which
+    takes longer to start than a small training; it is trained in this process.
+
+    Args:
+        trials: what to train.
+        resources: what one trial leases.
+        output: where to print.
+        ray: whether Ray may be used; without it the trials run in this process, one after the other.
 
     Raises:
         UserError: Ray cannot be reached, or a trial failed; with its log.
     """
-    waiting = [trial for trial in trials if not trial.finished()]
+    _check_threads(resources)
+    waiting = []
     for trial in trials:
-        if trial not in waiting:
-            print(f"{trial.experiment.name} {trial.name}: trained before, kept", flush=True)
+        if trial.finished():
+            output.result(f"{label(trial)}: trained before, kept")
+        else:
+            waiting.append(trial)
     if not waiting:
         return
-    failures = _tune(waiting, resources)
+    if ray and (len(waiting) > 1 or resources.gpus or not shares_this_machine()):
+        failures = _tune(waiting, resources, output)
+    else:
+        failures = _train_here(waiting, resources, output)
     for i, trial in enumerate(waiting):
         if i not in failures and not trial.finished():
             failures[i] = _complaint(trial, "ended without weights")
     if failures:
+        output.failed(waiting[min(failures)])
         raise UserError(f"{len(failures)} of {len(waiting)} trials failed: " + "; ".join(failures.values()))
 
 
-def search_with_ray(trials: Sequence[Trial], resources: TrialResources, halving: Halving) -> dict[int, str]:
-    """Train the trials of a search as one Tuner, and stop the worse ones early.
+def train_search(
+    trials: Sequence[Trial], resources: TrialResources, stopping: EarlyStopping, output: Output
+) -> dict[int, str]:
+    """Train the trials of a search with Ray, and stop the worse ones early.
 
-    A trial that fails is a bad draw, a learning rate that is too high say, and no failure of the search.
+    A trial that fails, with a learning rate that is too high for example, is a bad draw and no failure of the search.
 
     Returns:
-        Index of each trial that failed -> why, and where its log is.
+        Index of each failed trial -> the reason and its log.
 
     Raises:
         UserError: Ray cannot be reached, or every trial failed.
     """
-    failures = _tune(trials, resources, halving)
+    _check_threads(resources)
+    failures = _tune(trials, resources, output, stopping)
     if len(failures) == len(trials):
+        output.failed(trials[0])
         raise UserError(f"all {len(trials)} trials failed; the first: {failures[0]}")
     return failures
 
 
-def _tune(trials: Sequence[Trial], resources: TrialResources, halving: Halving | None = None) -> dict[int, str]:
-    """Run trials to their end, or until `halving` stops them; returns what failed, and why."""
-    with connected(resources):
+def _check_threads(resources: TrialResources) -> None:
+    """Refuse more threads than there are CPUs: they wait for each other, and a training seems to hang."""
+    cpus = available_cpus()
+    if shares_this_machine() and resources.threads > cpus:
+        raise UserError(
+            f"--threads {resources.threads}: this process may use {cpus} CPUs (affinity and cgroup quota); "
+            f"set resources.threads or --threads to at most {cpus}"
+        )
+
+
+def _train_here(trials: Sequence[Trial], resources: TrialResources, output: Output) -> dict[int, str]:
+    """Train in this process, one trial after the other; returns what failed, and why."""
+    failures = {}
+    for i, trial in enumerate(trials):
+        try:
+            train_logged(trial, resources, "in this process", output.epoch)
+            output.finished(trial)
+        except UserError as error:
+            failures[i] = _complaint(trial, str(error))
+        except Exception as error:  # the log has the traceback; the other trials still train
+            failures[i] = _complaint(trial, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+    return failures
+
+
+def _tune(
+    trials: Sequence[Trial], resources: TrialResources, output: Output, stopping: EarlyStopping | None = None
+) -> dict[int, str]:
+    """Run trials with Ray to their end, or until `stopping` stops them; returns what failed, and why."""
+    # Tune's own files are useless after the run: the training loop writes what is kept.
+    with connected(resources), scratch_folder(ensure_dir(trials[0].work), "tune-") as storage:
         from ray import tune
 
-        # Tune's own files are of no use after the run: what is to last, the training loop writes.
-        storage = Path(tempfile.mkdtemp(prefix="tune-", dir=_made(trials[0].work)))
-        train = tune.with_parameters(_train_one, trials=trials, resources=resources, replay=halving is not None)
+        train = tune.with_parameters(train_in_worker, trials=trials, resources=resources, replay=stopping is not None)
         tuner = tune.Tuner(
             tune.with_resources(train, resources.for_ray()),
             param_space={"index": tune.grid_search(list(range(len(trials))))},
-            tune_config=tune.TuneConfig(scheduler=halving.scheduler() if halving else None),
+            tune_config=tune.TuneConfig(scheduler=stopping.scheduler() if stopping else None),
             run_config=tune.RunConfig(
                 name="trials",
                 storage_path=str(storage),
                 failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
-                callbacks=[_printer()],
+                callbacks=[_printer(trials, output)],
                 verbose=0,
             ),
         )
-        try:
-            return _failures(trials, tuner.fit())
-        finally:
-            shutil.rmtree(storage, ignore_errors=True)
+        return _failures(trials, tuner.fit())
 
 
-def _train_one(config: dict[str, Any], trials: Sequence[Trial], resources: TrialResources, replay: bool) -> None:
-    """One trial in a Ray worker: every line of its log goes to the driver and to train.log in its folder."""
-    from mmran.training.run import run_trial
-
-    trial = trials[config["index"]]
-    with (_made(trial.folder) / "train.log").open("a", encoding="utf-8") as file:
-        reports = _Reports(file)
-        if replay:
-            for row in read_history(trial.history_path):
-                reports.epoch(row)
-        reports.line(f"{trial.experiment.name} {trial.name}: {_place()}")
-        try:
-            run_trial(
-                trial, gpu=resources.gpus > 0, threads=resources.threads, log=reports.line, on_epoch=reports.epoch
-            )
-            reports.rest()
-        except UserError as error:
-            reports.failure(str(error))
-        except Exception:
-            reports.line(traceback.format_exc())
-            raise
-
-
-def _place() -> str:
-    """Where a trial runs, and what it holds of a GPU."""
-    import ray
-
-    context = ray.get_runtime_context()
-    gpus, share = context.get_accelerator_ids()["GPU"], context.get_assigned_resources().get("GPU", 0)
-    held = f"GPU {gpus[0]} ({share:g} of it) of " if gpus else ""
-    return f"on {held}{ray.util.get_node_ip_address()}"
-
-
-class _Reports:
-    """What a trial tells Tune: each epoch once, with the lines of its log.
-
-    A search hears of the epochs from before an interruption too, since it decides by them who goes on.
-    """
-
-    def __init__(self, log: TextIO) -> None:
-        self.log = log
-        self.lines: list[str] = []
-        self.epochs, self.best_score = 0, -1.0
-
-    def line(self, text: str) -> None:
-        print(text, file=self.log, flush=True)
-        self.lines.append(text)
-
-    def epoch(self, row: HistoryRow) -> None:
-        if row.epoch < self.epochs:
-            return
-        self.epochs, self.best_score = row.epoch + 1, max(self.best_score, row.score)
-        self._report()
-
-    def failure(self, reason: str) -> None:
-        self.line(f"error: {reason}")
-        self._report(error=reason)
-
-    def rest(self) -> None:
-        if self.lines:
-            self._report()
-
-    def _report(self, **more: str) -> None:
-        from ray import tune
-
-        text = "\n".join(self.lines)
-        self.lines.clear()
-        tune.report({"epochs": self.epochs, "best_score": self.best_score, "lines": text, **more})
-
-
-def _printer() -> Any:
+def _printer(trials: Sequence[Trial], output: Output) -> Any:
+    """A Tune callback that prints what the workers report, in the order of arrival."""
     from ray.tune import Callback
 
-    class PrintLines(Callback):
-        """Print what the workers report, in the order in which it arrives."""
-
-        def on_trial_result(
-            self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-        ) -> None:
+    class Printer(Callback):
+        def on_trial_result(self, iteration: int, trials: Any, trial: Any, result: dict[str, Any], **info: Any) -> None:
             if result.get("lines"):
-                print(result["lines"], flush=True)
+                output.epoch(result["lines"])
 
-    return PrintLines()
+        def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+            ended = by_index[trial.config["index"]]
+            if ended.record_path.is_file():
+                output.finished(ended)
+
+    by_index = dict(enumerate(trials))
+    return Printer()
 
 
 def _failures(trials: Sequence[Trial], results: Any) -> dict[int, str]:
-    """Tune returns as if nothing had happened when trials fail."""
+    """Index of each failed trial -> the reason; Tune itself returns normally when trials fail."""
     failures = {}
     for result in results:
         index, metrics = (result.config or {}).get("index", 0), result.metrics or {}
@@ -217,9 +192,4 @@ def _failures(trials: Sequence[Trial], results: Any) -> dict[int, str]:
 
 
 def _complaint(trial: Trial, reason: str) -> str:
-    return f"{trial.experiment.name} {trial.name}: {reason} (log: {trial.folder / 'train.log'})"
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return f"{label(trial)}: {reason} (log: {trial.folder / TRIAL_LOG})"

@@ -1,4 +1,4 @@
-"""SIGTERM ends a verb with one line, and soon."""
+"""SIGTERM ends a verb soon, with one line."""
 
 import signal
 import subprocess
@@ -37,12 +37,10 @@ def test_sigterm_is_one_line_and_exit_code_143_whatever_the_code_does(body: str)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=15)
     assert process.returncode == 143
-    assert (
-        said == "mmran train: stopped by SIGTERM; what is complete is kept, and the same command goes on from there\n"
-    )
+    assert said == "mmran train: stopped by SIGTERM; finished work is kept, and the same command continues from there\n"
 
 
-def test_a_verb_that_answers_sigterm_itself_goes_on() -> None:
+def test_a_verb_that_handles_sigterm_itself_continues() -> None:
     body = 'import signal; signal.signal(15, lambda *_: None); print("set", flush=True); time.sleep(3); sys.exit(7)'
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM.format(body=body)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -119,7 +119,7 @@ def test_on_a_terminal_the_trainings_stand_in_a_table_with_rules(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--gpus", "0"], "--gpus 0: expected more than 0; what trains on CPUs has resources.gpus: 0"),
+        (["--gpus", "0"], "--gpus 0: expected more than 0; to train on CPUs, set resources.gpus: 0"),
         (["--cores", "-1"], "--cores -1: expected more than 0"),
         (["--tflops", "nan"], "--tflops nan: expected more than 0"),
         (["--measured", "nowhere"], "--measured nowhere: no finished training there"),

@@ -1,6 +1,5 @@
-"""The search for a fixed weight: what is drawn, what is written, what the report says."""
+"""The search for a fixed weight: draws, records, report."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from mmran.config.search import SearchSpec
 from mmran.errors import UserError
 from mmran.files import write_json
 from mmran.report.search import read_found, table, write_report
-from mmran.tune.search import plan_search, proposals
+from mmran.training.record import RunRecord, write_runs
+from mmran.tune.search import SearchRecord, SearchTrial, plan_search, proposals
 from tests.unit.training.trials import experiment
 from tests.workflow.conftest import ROOT
 
@@ -94,7 +94,14 @@ def test_another_file_is_no_search(tmp_path: Path) -> None:
         SearchSpec.read(tmp_path / "spec.json")
 
 
-MACHINE = {"device": "cpu", "device_name": "a processor", "precision": "float32", "threads": 2}
+MACHINE: dict[str, Any] = {"device": "cpu", "device_name": "a processor", "precision": "float32", "threads": 2}
+
+
+def run_record(**changes: Any) -> RunRecord:
+    values = {"experiment": "dynamic", "fold": 0, "data": "", "split": "", "epochs": 10, "best_epoch": 1}
+    values |= {"best_score": 0.5, "evaluated": "best", "accumulate": 1, "seconds": 900.0, "images_per_s": 1.0}
+    values |= {"peak_memory_mb": 1.0, "weights_sha256": "", "history_sha256": ""}
+    return RunRecord(**values | MACHINE | changes)
 
 
 @pytest.fixture
@@ -110,13 +117,12 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     trials = pd.DataFrame(lines, columns=keys).assign(learning_rate=0.002, batch_size=5)
     searched.mkdir()
     trials.to_csv(searched / "trials.csv", index=False)
-    best = json.loads(trials.iloc[0].to_json())
-    values = {"experiment": "dynamic", "seed": 7, "fold": 0, "digest": "d", "space": SPACE, "epochs": 14}
+    best = SearchTrial("search-000", "complete", 0.25, 0.002, 5, 10, 8, 0.5, 0.6, 0.55, 1800.0, "t")
     counts = {"complete": 1, "stopped early": 1, "failed": 1}
-    values |= {"trials": counts, "seconds": 2520.0, "best": best, "failures": [], "trials_per_gpu": 1}
-    write_json(searched / "search.json", values | MACHINE)
-    run = {"digest": "d", "seed": 7, "fold": 0, "epochs": 10, "seconds": 900.0}
-    write_json(trained / "runs.json", [{"digest": "other", "seed": 8, "fold": 0} | MACHINE, run | MACHINE])
+    record = SearchRecord("dynamic", 7, 0, "d", SPACE, counts, 14, 2520.0, best, [], 1, **MACHINE)
+    record.write(searched / "search.json")
+    other = run_record(digest="other", seed=8)
+    write_runs(trained / "runs.json", [other, run_record(digest="d", seed=7)])
     rows = [{"seed": seed, "fold": 0, "val_dice": d, "val_acc": a, "score": (d + a) / 2} for seed, d, a in SCORES]
     pd.DataFrame(rows).to_csv(trained / "history.csv", index=False)
     (trained / "spec.json").write_text(experiment().to_json())
@@ -169,3 +175,9 @@ def test_table_and_picture_are_written_and_equal_results_give_equal_files(
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
     assert Image.open(first[5]).size[0] == pytest.approx(7.16 * 300, abs=1)
     assert "1 failed and is not shown" in first[6].read_text()
+
+
+def test_another_file_is_no_record_of_a_search(tmp_path: Path) -> None:
+    write_json(tmp_path / "search.json", {"experiment": "dynamic"})
+    with pytest.raises(UserError, match="not the record of a search"):
+        SearchRecord.read(tmp_path / "search.json")
