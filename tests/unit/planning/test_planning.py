@@ -17,9 +17,9 @@ from mmran.config.load import load, overlay
 from mmran.data.batches import Batch
 from mmran.errors import UserError
 from mmran.files import write_json, write_text
+from mmran.planning import train_jobs
 from mmran.planning.slices import Slices, count_slices
 from mmran.planning.speed import cost_of
-from mmran.planning.totals import jobs
 from mmran.planning.train_jobs import TrainJob, plan
 from mmran.training.checkpoint import CheckpointFolder
 from mmran.training.device import Compute
@@ -202,40 +202,39 @@ def mine(tiny: Path, tmp_path: Path) -> Config:
     return config(results)
 
 
-def deliver(found: Config) -> Path:
-    """What `train`, `predict` and `evaluate` leave, as far as a plan looks at it."""
-    (trial,) = trials(found)
-    folder = record(found.results, trial.experiment, digest=trial.digest) / "experiments" / "mmran" / "paper"
-    write_json(folder / "summary.json", {})
-    return folder
+def would_run(monkeypatch: pytest.MonkeyPatch, *jobs: str) -> None:
+    """Let the records of the results say which jobs would run."""
+    monkeypatch.setattr(train_jobs, "judge", lambda config: mock.Mock(would_run=lambda: list(jobs)))
 
 
-def test_what_is_trained_and_evaluated_costs_nothing_even_where_its_work_folder_is_gone(mine: Config) -> None:
-    deliver(mine)
+def test_what_is_trained_and_evaluated_costs_nothing_even_where_its_work_folder_is_gone(
+    mine: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    would_run(monkeypatch, "table/table2/paper")
     training = only(mine)
     assert (training.finished, training.left, training.device_hours, training.evaluated) == (1, 0, 0, True)
-    write_text(mine.results / "tables" / "table2.csv", "")
-    write_text(mine.results / "data" / "audit.json", "")
-    assert jobs(mine, [training]) == {}
 
 
-def test_results_of_an_earlier_specification_are_to_be_made_again(mine: Config) -> None:
-    folder = deliver(mine)
-    spec = folder / "spec.json"
-    spec.write_text(spec.read_text().replace('"epochs": 240', '"epochs": 120'))
+@pytest.mark.parametrize(
+    ("jobs", "finished", "published"),
+    [(["train/mmran/paper", "evaluate/mmran/paper"], 0, False), (["evaluate/mmran/paper"], 1, True)],
+)
+def test_outdated_results_are_made_again(
+    mine: Config, monkeypatch: pytest.MonkeyPatch, jobs: list[str], finished: int, published: bool
+) -> None:
+    would_run(monkeypatch, *jobs)
     training = only(mine)
-    assert (training.finished, training.published, training.evaluated) == (0, False, False)
+    assert (training.finished, training.published, training.evaluated) == (finished, published, False)
 
 
-def test_a_trial_that_ended_under_another_name_is_found_by_its_digest(mine: Config) -> None:
+def test_a_trial_that_finished_under_another_name_is_found_by_its_digest(mine: Config) -> None:
     (trial,) = trials(mine)
     write_json(trial.folder / "run.json", {})
     assert only(mine).finished == 0
     write_text(trial.folder / "weights.safetensors", "")
     training = only(mine)
-    # The job that puts its results in place is still to come.
+    # The job that publishes its results is still to come.
     assert (training.finished, training.published) == (1, False)
-    assert jobs(mine, [training])["train"] == 1
 
 
 # Counted against what the training does
