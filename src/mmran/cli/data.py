@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from mmran.cli.experiments import config_argument
+from mmran.cli.experiments import config_argument, configuration_files
 from mmran.cli.verb import Verb
 from mmran.data.published import FIELD_OF_VIEW_MM
 from mmran.errors import UserError
@@ -142,7 +142,7 @@ def _split(arguments: Namespace) -> None:
     if arguments.spec:
         protocol = Protocol.read(arguments.spec)
     else:
-        protocol = Config.read(arguments.config).protocol(arguments.protocol)
+        protocol = Config.read(configuration_files(arguments)).protocol(arguments.protocol)
     with SliceStore(arguments.store) as store:
         split = make_split(store.index, protocol, store.cvind)
         report = SplitReport.of(split, protocol, store.digest)

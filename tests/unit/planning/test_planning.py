@@ -288,7 +288,9 @@ def test_checkpoints_take_the_room_that_is_planned_for_them(name: str, tmp_path:
     table = {"title": "One", "kind": "metrics", "metrics": ["dice"], "rows": rows}
     values = overlay(load([ROOT / "config.yaml"]), {"defaults": {"network": {"width": 0.25}, "input": {"size": 32}}})
     training = only(
-        Config.checked(values | {"tables": {"one": table}, "figures": {}, "results": str(tmp_path / "new")})
+        Config.checked(
+            values | {"tables": {"one": table}, "figures": {}, "results": str(tmp_path / "new"), "source": "cheng"}
+        )
     )
     # The latest, the one before, and the one that is being written.
     assert 3 * held == pytest.approx(training.checkpoint_bytes, rel=0.02)
