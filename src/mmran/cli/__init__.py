@@ -34,7 +34,7 @@ STAGES = {
     "data": ("phantom", "convert", "verify", "split"),
     "training": ("run", "train", "search"),
     "evaluation": ("predict", "evaluate"),
-    "results": ("table", "figure", "search-report", "show"),
+    "results": ("compare", "trace", "table", "figure", "search-report", "show"),
 }
 """The verbs in the order of the stages; a verb that is missing here is listed last."""
 

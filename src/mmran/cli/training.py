@@ -121,7 +121,7 @@ VERBS = (
         "apply the trained networks to the test slices",
         "Compute the tumor probability of every pixel, at the slice's own size, and the class probabilities.\n\n"
         "reads:   --spec, --store and --split as `mmran train`, and its --output\n"
-        "writes:  predictions.h5\n"
+        "writes:  predictions.h5 and inference.json; with --evaluate also cases.csv and summary.json\n"
         "example: mmran predict --spec results/demo/specs/experiments/mmran.json \\\n"
         "             --store results/demo/data/slices.h5 --split results/demo/splits/paper.csv \\\n"
         "             --trained results/demo/experiments/mmran/paper \\\n"
