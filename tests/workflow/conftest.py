@@ -1,5 +1,6 @@
-"""A copy of the pipeline with a tiny configuration, run once."""
+"""A checkout with a tiny configuration: run once, and with results that no stage made."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -7,16 +8,18 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from mmran.config.load import load, overlay
 from mmran.tune.head import head
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "workflow", "src", "envs", "profiles")
+PARTS = ("Snakefile", "workflow", "src", "envs", "profiles", "config.yaml")
 
-TINY = {
+TINY: dict[str, Any] = {
     "results": "results",
     "source": "phantom",
     "data": {"phantom": {"patients": 15, "size": 32, "seed": 3}},
@@ -53,7 +56,27 @@ TINY = {
         },
         "table3": {"title": "Parameters", "kind": "parameters", "rows": [{"label": "SE", "experiment": "se"}]},
     },
+    "figures": {},
 }
+
+# Writes what a whole run leaves, in the configuration and source of a checkout.
+_FINISH = """
+from mmran.config.configuration import Config
+from mmran.config.load import load
+from tests.unit.config.finished import finish
+finish(Config.checked(load(["config.yaml"])))
+"""
+
+# What the package says of it, in the checkout's own source.
+_JUDGE = """
+import json
+from mmran.config.configuration import Config
+from mmran.config.load import load
+from mmran.config.reruns import judge
+verdict = judge(Config.checked(load(["config.yaml"])))
+digests = {name: job.digest for name, job in verdict.jobs.items()}
+print(json.dumps({"digests": digests, "would_run": verdict.would_run()}))
+"""
 
 
 @dataclass(frozen=True)
@@ -65,25 +88,39 @@ class House:
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, "-m", "snakemake", *arguments)
 
+    def mmran(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.run(sys.executable, "-m", "mmran", *arguments)
+
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(self.path / "src")}
+        environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(self.path / "src"), str(ROOT)])}
         return subprocess.run(command, cwd=self.path, env=environment, capture_output=True, text=True, check=False)
 
-    def jobs(self, *targets: str) -> set[str]:
-        """What would run: rule:experiment, rule:table or the rule alone."""
-        done = self.snakemake("-n", *targets, "--quiet", "host")
+    def jobs(self, *arguments: str) -> set[str]:
+        """What a dry run says would run: "train/se/paper", "table/paper/table2", "convert"."""
+        done = self.snakemake("-n", *arguments, "--quiet", "host", "reason")
         assert done.returncode == 0, done.stdout + done.stderr
-        found, rule = set(), ""
-        for line in (done.stdout + done.stderr).splitlines():
-            if line.startswith(("rule ", "localrule ")):
-                rule = line.split()[1].rstrip(":")
-                found.add(rule)
-            elif line.startswith("    wildcards:"):
-                values = dict(pair.split("=") for pair in line.partition(":")[2].strip().split(", "))
-                found.discard(rule)
-                found.add(f"{rule}:{values.get('experiment') or values.get('table') or values.get('protocol')}")
-        return found - {"all"}
+        records = [
+            path.partition("records/")[2].removesuffix(".json")
+            for line in (done.stdout + done.stderr).splitlines()
+            if line.startswith("    output:")
+            for path in line.split(", ")
+            if "/records/" in path
+        ]
+        assert len(records) == len(set(records))
+        return set(records)
+
+    def judged(self) -> tuple[set[str], dict[str, str]]:
+        """The jobs that `mmran plan` and `mmran why` say would run, and the digest of every job."""
+        done = self.run(sys.executable, "-c", _JUDGE)
+        assert done.returncode == 0, done.stderr
+        values = json.loads(done.stdout)
+        return set(values["would_run"]), values["digests"]
+
+    def finish(self) -> None:
+        """Write files and records as a whole run leaves them."""
+        done = self.run(sys.executable, "-c", _FINISH)
+        assert done.returncode == 0, done.stderr
 
     def edit(self, path: str, before: str, after: str) -> None:
         file = self.path / path
@@ -94,14 +131,16 @@ class House:
     def configure(self, **changes: object) -> None:
         write_config(self.path, changes)
 
+    def copy(self, target: Path, *ignore: str) -> "House":
+        """Another checkout like this one, with its own results."""
+        shutil.copytree(self.path, target, symlinks=True, ignore=shutil.ignore_patterns(*ignore))
+        return House(target)
+
 
 def write_config(path: Path, changes: dict[str, object]) -> None:
-    from mmran.config.load import load, overlay
-
-    paper = load([ROOT / "config.yaml"])
-    values = overlay(paper, TINY)
-    values["experiments"], values["tables"] = dict(TINY["experiments"]), dict(TINY["tables"])  # type: ignore[call-overload]
-    values["figures"] = {}
+    values = overlay(load([ROOT / "config.yaml"]), TINY)
+    for name in ("experiments", "tables", "figures"):
+        values[name] = dict(TINY[name])
     values |= changes
     (path / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
 
@@ -111,7 +150,9 @@ def make_house(path: Path) -> House:
     for part in PARTS:
         source = ROOT / part
         ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
-        if source.is_dir():
+        if source.is_symlink():
+            (path / part).symlink_to(source.readlink())
+        elif source.is_dir():
             shutil.copytree(source, path / part, ignore=ignore, symlinks=True)
         else:
             shutil.copy2(source, path / part)
@@ -123,22 +164,8 @@ def make_house(path: Path) -> House:
 def built(tmp_path_factory: pytest.TempPathFactory) -> House:
     """A house whose pipeline has run to the end, in a folder whose name a shell would split; not to be edited."""
     house = make_house(tmp_path_factory.mktemp("it's a house"))
-    done = house.run(
-        sys.executable,
-        "-m",
-        "mmran",
-        "run",
-        "--cpus",
-        "2",
-        "--gpus",
-        "0",
-        "--",
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--cores",
-        "2",
-    )
+    beside_head = ("run", "--cpus", "2", "--gpus", "0", "--", sys.executable)
+    done = house.mmran(*beside_head, "-m", "snakemake", "--cores", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     return house
 
@@ -155,6 +182,18 @@ def ray_head() -> Iterator[dict[str, str]]:
 @pytest.fixture
 def house(built: House, tmp_path: Path) -> House:
     """A copy of the built house, times kept, to be edited."""
-    target = tmp_path / "house"
-    shutil.copytree(built.path, target, symlinks=True)
-    return House(target)
+    return built.copy(tmp_path / "house")
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """A house with results that no stage made: enough to ask what would run, and there in a second."""
+    house = make_house(tmp_path_factory.mktemp("template"))
+    house.finish()
+    return house
+
+
+@pytest.fixture
+def finished(template: House, tmp_path: Path) -> House:
+    """A copy of that house, to be edited."""
+    return template.copy(tmp_path / "finished", "__pycache__")

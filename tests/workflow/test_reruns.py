@@ -1,9 +1,12 @@
-"""What runs again after an edit: exactly what depends on it, also when Snakemake's records are lost."""
+"""What runs again after an edit: Snakemake, `mmran why` and `mmran plan` give one answer, whatever times say."""
 
 import copy
-import os
+import json
+import random
 import shutil
 import sys
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -13,89 +16,174 @@ from tests.workflow.conftest import TINY, House
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
-EXPERIMENTS: dict[str, Any] = TINY["experiments"]  # type: ignore[assignment]
-TABLES: dict[str, Any] = TINY["tables"]  # type: ignore[assignment]
+EXPERIMENTS: dict[str, Any] = TINY["experiments"]
+TABLES: dict[str, Any] = TINY["tables"]
+LONGER = EXPERIMENTS | {"se": {"network": {"attention": "se"}, "training": {"epochs": 2}}}
 
 
 def of(*experiments: str) -> set[str]:
-    return {f"{rule}:{name}" for rule in ("train", "predict", "evaluate") for name in experiments}
+    return {f"{stage}/{name}/paper" for stage in ("train", "predict", "evaluate") for name in experiments}
 
 
 def tables(*names: str) -> set[str]:
-    return {f"table:{name}" for name in names}
+    return {f"table/paper/{name}" for name in names}
 
 
 # What follows from `se`: the tables that show it, and what its network costs.
-AFTER_SE = tables("table2", "table3") | {"networks:table3"}
+AFTER_SE = tables("table2", "table3") | {"networks/table3"}
 
 
-def test_after_a_run_there_is_nothing_to_do(built: House) -> None:
+def longer(house: House) -> set[str]:
+    house.configure(experiments=LONGER)
+    return of("se") | AFTER_SE
+
+
+def added(house: House) -> set[str]:
+    more = copy.deepcopy(TABLES)
+    more["table1"]["rows"].append({"label": "Fixed", "experiment": "fixed"})
+    house.configure(experiments=EXPERIMENTS | {"fixed": {"schedule": {"name": "fixed", "alpha": 0.2}}}, tables=more)
+    return of("fixed") | tables("table1")
+
+
+def removed(house: House) -> set[str]:
+    fewer = copy.deepcopy(TABLES)
+    del fewer["table2"]["rows"][3]
+    house.configure(experiments={k: v for k, v in EXPERIMENTS.items() if k != "plain"}, tables=fewer)
+    return tables("table2")
+
+
+def network_source(house: House) -> set[str]:
+    house.edit("src/mmran/networks/resnet.py", "from mmran", "UNUSED = 1\nfrom mmran")
+    return of("plain") | tables("table2")
+
+
+def metric_source(house: House) -> set[str]:
+    house.edit("src/mmran/metrics/surface.py", "import numpy as np", "import numpy as np\n\nUNUSED = 1")
+    return {f"evaluate/{name}/paper" for name in ("dynamic", "se", "plain")} | tables("table1", "table2")
+
+
+def retitled(house: House) -> set[str]:
+    house.configure(tables=TABLES | {"table1": TABLES["table1"] | {"title": "Methods"}})
+    return tables("table1")
+
+
+def comments_order_and_threads(house: House) -> set[str]:
+    house.configure(experiments=dict(reversed(EXPERIMENTS.items())))
+    house.edit("config.yaml", "threads: 1", "threads: 2  # as many as there are\n    ")
+    house.edit("src/mmran/networks/resnet.py", "from mmran", "# a comment\nfrom mmran")
+    return set()
+
+
+def a_file_is_absent(house: House) -> set[str]:
+    (house.path / "results/tables/paper/table1.csv").unlink()
+    (house.path / "results/experiments/plain/paper/predictions.h5").unlink()
+    return tables("table1")
+
+
+EDITS: tuple[Callable[[House], set[str]], ...] = (
+    *(longer, added, removed, network_source, metric_source, retitled, comments_order_and_threads, a_file_is_absent),
+)
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edit_runs_what_follows_from_it_and_snakemake_says_what_the_package_says(
+    edit: Callable[[House], set[str]], finished: House
+) -> None:
+    expected = edit(finished)
+    assert finished.jobs() == expected
+    assert finished.judged()[0] == expected
+
+
+def test_why_names_the_difference(finished: House) -> None:
+    assert "nothing would run again" in finished.mmran("why", "se").stdout
+    longer(finished)
+    assert "train/se/paper: training.epochs: 1 -> 2" in finished.mmran("why", "se").stdout
+    network_source(finished)
+    assert "train/plain/paper: the source of mmran.networks.resnet changed" in finished.mmran("why", "plain").stdout
+    assert "nothing would run again" in finished.mmran("why", "dynamic").stdout
+
+
+# Each line of these files decides something; the replacement changes it and keeps the syntax.
+SOURCES = {
+    "src/mmran/networks/attention.py": "import torch",
+    "src/mmran/training/losses.py": "import torch",
+    "src/mmran/data/augment.py": "import torch",
+    "src/mmran/data/splits.py": "import numpy as np",
+    "src/mmran/evaluation/postprocess.py": "import numpy as np",
+    "src/mmran/metrics/classification.py": "import numpy as np",
+    "src/mmran/report/tables.py": "from pathlib import Path",
+    "src/mmran/networks/complexity.py": "from mmran",
+}
+OPTIONS: tuple[tuple[str, object], ...] = (
+    ("data.phantom.seed", 4),
+    ("data.field_of_view_mm", 240.0),
+    ("data.patients_per_class", 5),
+    ("defaults.loss.dice", "printed"),
+    ("defaults.seeds", [1, 2]),
+    ("defaults.resources.memory_mb", 400),
+    ("protocols.paper.seed", 2),
+    ("protocols.patient.seed", 2),
+    ("experiments.se.network.attention", "scse"),
+    ("tables.table3.title", "Sizes"),
+    ("tables.table1.metrics", ["acc"]),
+)
+
+
+@pytest.mark.parametrize("draw", range(5))
+def test_the_jobs_that_run_after_any_edit_are_those_whose_digest_changed(draw: int, finished: House) -> None:
+    _, before = finished.judged()
+    choose = random.Random(draw)
+    if choose.random() < 0.5:
+        path = choose.choice(list(SOURCES))
+        finished.edit(path, SOURCES[path], f"UNUSED = {draw}\n{SOURCES[path]}")
+    else:
+        key, value = choose.choice(OPTIONS)
+        changes: dict[str, Any] = {}
+        place = changes
+        *parents, last = key.split(".")
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+        done = finished.path / "edit.yaml"
+        done.write_text(json.dumps(changes))
+        config = finished.run(sys.executable, "-c", _OVERLAY)
+        assert config.returncode == 0, config.stderr
+    _, after = finished.judged()
+    assert finished.jobs() == {name for name, digest in after.items() if before.get(name) != digest}
+
+
+_OVERLAY = """
+import yaml
+from mmran.config.load import load
+values = load(["config.yaml", "edit.yaml"])
+open("config.yaml", "w", encoding="utf-8").write(yaml.safe_dump(values, sort_keys=False))
+"""
+
+
+def test_results_copied_elsewhere_and_without_snakemakes_records_are_as_good(built: House, house: House) -> None:
+    shutil.rmtree(house.path / ".snakemake")
+    shutil.copytree(house.path / "results", house.path / "copy", copy_function=shutil.copy)
+    assert house.jobs("--config", "results=copy", "--rerun-triggers", "mtime") == set()
+    house.configure(experiments=LONGER)
+    assert house.jobs("--config", "results=copy", "--rerun-triggers", "mtime") == of("se") | AFTER_SE
     assert built.jobs() == set()
 
 
+def test_plan_counts_what_snakemake_would_run(built: House, house: House) -> None:
+    assert json.loads(built.mmran("plan", "--json").stdout)["jobs"] == {}
+    expected = longer(house)
+    planned = json.loads(house.mmran("plan", "--json").stdout)["jobs"]
+    assert planned == Counter(name.partition("/")[0] for name in expected)
+
+
 def test_tables_have_ours_beside_the_papers_and_a_dash_where_a_task_is_absent(built: House) -> None:
-    table = pd.read_csv(built.path / "results" / "tables" / "table2.csv")
-    assert list(table.columns[:4]) == ["row", "n", "dice", "acc"]
+    table = pd.read_csv(built.path / "results" / "tables" / "paper" / "table2.csv")
     assert table["row"].tolist() == ["Baseline", "SE", "SE + PKP", "ResNet-50"]
     # Hole filling cannot change a class.
     assert table["acc"][1] == table["acc"][2]
     assert pd.isna(table["dice"][3]) or table["dice"][3] in ("-", "–", "—")
     for ending in ("md", "tex", "html"):
-        assert (built.path / "results" / "tables" / f"table2.{ending}").stat().st_size > 0
-
-
-@pytest.mark.parametrize("records_lost", [False, True], ids=["records kept", "records lost"])
-class TestEdits:
-    """Each edit of the configuration or the source, with and without the folder .snakemake."""
-
-    @pytest.fixture(autouse=True)
-    def _lose_records(self, house: House, records_lost: bool) -> None:
-        if records_lost:
-            shutil.rmtree(house.path / ".snakemake")
-
-    def test_an_edited_experiment_runs_alone(self, house: House) -> None:
-        house.configure(experiments=EXPERIMENTS | {"se": {"network": {"attention": "se"}, "training": {"epochs": 2}}})
-        assert house.jobs() == of("se") | AFTER_SE
-
-    def test_an_added_experiment_runs_alone(self, house: House) -> None:
-        added = copy.deepcopy(TABLES)
-        added["table1"]["rows"].append({"label": "Fixed", "experiment": "fixed"})
-        fixed = {"schedule": {"name": "fixed", "alpha": 0.2}}
-        house.configure(experiments=EXPERIMENTS | {"fixed": fixed}, tables=added)
-        assert house.jobs() == of("fixed") | tables("table1")
-
-    def test_a_removed_experiment_leaves_only_its_tables_to_do(self, house: House) -> None:
-        fewer = copy.deepcopy(TABLES)
-        del fewer["table2"]["rows"][3]
-        house.configure(experiments={k: v for k, v in EXPERIMENTS.items() if k != "plain"}, tables=fewer)
-        assert house.jobs() == tables("table2")
-
-    def test_one_networks_source_runs_what_uses_it(self, house: House) -> None:
-        house.edit("src/mmran/networks/resnet.py", "from mmran", "UNUSED = 1\nfrom mmran")
-        assert house.jobs() == of("plain") | tables("table2")
-
-    def test_a_metrics_source_evaluates_again_and_trains_nothing(self, house: House) -> None:
-        house.edit("src/mmran/metrics/surface.py", "import numpy as np", "import numpy as np\n\nUNUSED = 1")
-        evaluate = {f"evaluate:{name}" for name in ("dynamic", "se", "plain")}
-        assert house.jobs() == evaluate | tables("table1", "table2")
-
-    def test_the_layout_of_tables_makes_tables_alone(self, house: House) -> None:
-        house.edit("src/mmran/report/tables.py", "from mmran", "UNUSED = 1\nfrom mmran")
-        assert house.jobs() == tables("table1", "table2", "table3")
-
-    def test_a_tables_title_makes_that_table_alone(self, house: House) -> None:
-        retitled = copy.deepcopy(TABLES)
-        retitled["table1"]["title"] = "Methods"
-        house.configure(tables=retitled)
-        assert house.jobs() == tables("table1")
-
-    def test_order_comments_threads_and_times_run_nothing(self, house: House) -> None:
-        house.configure(experiments=dict(reversed(EXPERIMENTS.items())))
-        house.edit("config.yaml", "threads: 1", "threads: 2  # as many as there are\n    ")
-        house.edit("src/mmran/networks/resnet.py", "from mmran", "# a comment\nfrom mmran")
-        for path in ("config.yaml", "src/mmran/training/engine.py", "src/mmran/data/convert.py"):
-            os.utime(house.path / path)
-        assert house.jobs() == set()
+        assert (built.path / "results" / "tables" / "paper" / f"table2.{ending}").stat().st_size > 0
 
 
 def test_a_renamed_experiment_is_found_and_not_trained_again(house: House) -> None:
@@ -110,26 +198,9 @@ def test_a_renamed_experiment_is_found_and_not_trained_again(house: House) -> No
     assert "trained before, kept" in log
 
 
-def test_an_edit_taken_back_runs_nothing(house: House) -> None:
-    house.configure(experiments=EXPERIMENTS | {"se": {"network": {"attention": "scse"}}})
-    assert of("se") <= house.jobs()
-    house.configure()
-    assert house.jobs() == set()
-
-
-def test_why_names_the_difference(house: House) -> None:
-    mmran = (sys.executable, "-m", "mmran", "why", "se")
-    assert "nothing would run again" in house.run(*mmran).stdout
-    house.configure(experiments=EXPERIMENTS | {"se": {"network": {"attention": "se"}, "training": {"epochs": 2}}})
-    assert "training.epochs: 1 -> 2" in house.run(*mmran).stdout
-    house.configure()
-    house.edit("src/mmran/losses.py", "import torch", "import torch\n\nUNUSED = 1")
-    assert "the source of mmran.training.losses is not what it was" in house.run(*mmran).stdout
-
-
-def test_a_typo_stops_everything_before_any_job_with_the_known_names(house: House) -> None:
-    house.configure(experiments=EXPERIMENTS | {"se": {"netwrk": {"attention": "se"}}})
-    done = house.snakemake("-n")
+def test_a_typo_stops_everything_before_any_job_with_the_known_names(finished: House) -> None:
+    finished.configure(experiments=EXPERIMENTS | {"se": {"netwrk": {"attention": "se"}}})
+    done = finished.snakemake("-n")
     assert done.returncode != 0
     assert "unknown key 'netwrk'; did you mean 'network'" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
@@ -159,22 +230,15 @@ class Toy(nn.Module):
 def test_a_network_from_outside_takes_part_without_a_line_of_the_package(house: House) -> None:
     (house.path / "src" / "mypkg").mkdir()
     (house.path / "src" / "mypkg" / "toy.py").write_text(TOY)
-    added = copy.deepcopy(TABLES)
-    added["table2"]["rows"].append({"label": "Toy", "experiment": "toy"})
+    more = copy.deepcopy(TABLES)
+    more["table2"]["rows"].append({"label": "Toy", "experiment": "toy"})
     toy = {"network": {"name": "mine"}}
-    house.configure(networks={"mine": "mypkg.toy:Toy"}, experiments=EXPERIMENTS | {"toy": toy}, tables=added)
+    house.configure(networks={"mine": "mypkg.toy:Toy"}, experiments=EXPERIMENTS | {"toy": toy}, tables=more)
     assert house.jobs() == of("toy") | tables("table2")
     done = house.snakemake("--cores", "1")
     assert done.returncode == 0, done.stdout + done.stderr
-    table = pd.read_csv(house.path / "results" / "tables" / "table2.csv")
+    table = pd.read_csv(house.path / "results" / "tables" / "paper" / "table2.csv")
     assert table["row"].tolist()[-1] == "Toy"
     assert table["dice"].tolist()[-1] == "-"
     house.edit("src/mypkg/toy.py", "nn.Linear(1, 3)", "nn.Linear(1, 3, bias=False)")
     assert house.jobs() == of("toy") | tables("table2")
-
-
-def test_the_report_gathers_the_tables(house: House) -> None:
-    report = house.path / "report.zip"
-    done = house.snakemake("--report", str(report))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert report.stat().st_size > 10_000

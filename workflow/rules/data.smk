@@ -19,7 +19,10 @@ rule phantom:
 
 rule convert:
     input:
-        source=timeless(CONFIG.source or rules.phantom.output[0]),
+        **read_by(
+            "convert",
+            source=CONFIG.source or rules.phantom.output[0],
+        ),
     output:
         store=f"{RESULTS}/data/slices.h5",
         index=f"{RESULTS}/data/index.csv",
@@ -39,8 +42,11 @@ rule convert:
 
 rule verify:
     input:
-        store=timeless(rules.convert.output.store),
-        index=timeless(rules.convert.output.index),
+        **read_by(
+            "verify",
+            store=rules.convert.output.store,
+            index=rules.convert.output.index,
+        ),
     output:
         audit=f"{RESULTS}/data/audit.json",
         record=f"{RESULTS}/records/verify.json",
@@ -56,8 +62,11 @@ rule verify:
 
 rule split:
     input:
-        store=timeless(rules.convert.output.store),
-        index=timeless(rules.convert.output.index),
+        **read_by(
+            "split/{protocol}",
+            store=rules.convert.output.store,
+            index=rules.convert.output.index,
+        ),
     output:
         csv=f"{RESULTS}/splits/{{protocol}}.csv",
         report=f"{RESULTS}/splits/{{protocol}}.json",

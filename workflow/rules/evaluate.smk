@@ -3,11 +3,14 @@
 
 rule predict:
     input:
-        spec=timeless(rules.train.output.spec),
-        store=timeless(rules.convert.output.store),
-        split=timeless(rules.split.output.csv),
-        trials=timeless(rules.train.output.trials),
-        runs=timeless(rules.train.output.runs),
+        **read_by(
+            "predict/{experiment}/{protocol}",
+            spec=rules.train.output.spec,
+            store=rules.convert.output.store,
+            split=rules.split.output.csv,
+            trials=rules.train.output.trials,
+            runs=rules.train.output.runs,
+        ),
     output:
         predictions=f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/predictions.h5",
         inference=f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/inference.json",
@@ -32,9 +35,12 @@ rule predict:
 
 rule evaluate:
     input:
-        predictions=timeless(rules.predict.output.predictions),
-        store=timeless(rules.convert.output.store),
-        split=timeless(rules.split.output.csv),
+        **read_by(
+            "evaluate/{experiment}/{protocol}",
+            predictions=rules.predict.output.predictions,
+            store=rules.convert.output.store,
+            split=rules.split.output.csv,
+        ),
     output:
         cases=f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/cases.csv",
         summary=f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/summary.json",

@@ -1,12 +1,18 @@
 # What rules ask the configuration: resources of an experiment, inputs of a table, results for a figure.
 
 
-def timeless(paths):
-    """Inputs of which only the absence counts: records decide what is out of date, not times."""
-    # A copy: the flag would stick to the output that the path comes from.
-    return ancient(
-        str(paths) if isinstance(paths, str) else [str(path) for path in paths]
-    )
+def read_by(job, **paths):
+    """The inputs of a job. Records decide whether it is out of date, not times (mmran.workflow.start)."""
+
+    def timeless(path):
+        def read(wildcards):
+            found = path(wildcards) if callable(path) else expand(path, **wildcards)
+            found = found[0] if isinstance(path, str) else found
+            return found if RUN.is_stale(job.format(**wildcards)) else ancient(found)
+
+        return read
+
+    return {name: timeless(path) for name, path in paths.items()}
 
 
 def resource(name):
@@ -20,14 +26,12 @@ def table_inputs(wildcards):
     if CONFIG.table(wildcards.table).kind == "parameters":
         stages = [rules.train.output.runs, rules.predict.output.inference]
         sizes = expand(rules.networks.output.sizes, table=wildcards.table)
-    return timeless(sizes + results_of(wildcards.table, wildcards.protocol, *stages))
+    return sizes + results_of(wildcards.table, wildcards.protocol, *stages)
 
 
 def figure_inputs(stage):
     """What a stage has made of every experiment of a figure."""
-    return lambda wildcards: timeless(
-        results_of(wildcards.figure, wildcards.protocol, stage)
-    )
+    return lambda wildcards: results_of(wildcards.figure, wildcards.protocol, stage)
 
 
 def results_of(name, protocol, *stages):

@@ -29,7 +29,10 @@ rule networks:
 
 rule table:
     input:
-        table_inputs,
+        **read_by(
+            "table/{protocol}/{table}",
+            results=table_inputs,
+        ),
     output:
         csv=f"{RESULTS}/tables/{{protocol}}/{{table}}.csv",
         md=f"{RESULTS}/tables/{{protocol}}/{{table}}.md",
@@ -58,11 +61,14 @@ rule table:
 
 rule figure:
     input:
-        cases=figure_inputs(rules.evaluate.output.cases),
-        summaries=figure_inputs(rules.evaluate.output.summary),
-        predictions=figure_inputs(rules.predict.output.predictions),
-        store=timeless(rules.convert.output.store),
-        index=timeless(rules.convert.output.index),
+        **read_by(
+            "figure/{protocol}/{figure}",
+            cases=figure_inputs(rules.evaluate.output.cases),
+            summaries=figure_inputs(rules.evaluate.output.summary),
+            predictions=figure_inputs(rules.predict.output.predictions),
+            store=rules.convert.output.store,
+            index=rules.convert.output.index,
+        ),
     output:
         svg=report(
             f"{RESULTS}/figures/{{protocol}}/{{figure}}.svg",

@@ -12,8 +12,11 @@ rule search:
 
 rule search_trials:
     input:
-        store=timeless(rules.convert.output.store),
-        split=timeless(expand(rules.split.output.csv, protocol=CONFIG.protocols[0])),
+        **read_by(
+            "search_trials",
+            store=rules.convert.output.store,
+            split=expand(rules.split.output.csv, protocol=CONFIG.protocols[0]),
+        ),
     output:
         trials=f"{RESULTS}/search/trials.csv",
         best=f"{RESULTS}/search/search.json",
@@ -44,21 +47,20 @@ rule search_trials:
 
 rule search_report:
     input:
-        trials=timeless(rules.search_trials.output.trials),
-        best=timeless(rules.search_trials.output.best),
-        runs=timeless(
-            expand(
+        **read_by(
+            "search_report",
+            trials=rules.search_trials.output.trials,
+            best=rules.search_trials.output.best,
+            runs=expand(
                 rules.train.output.runs,
                 experiment=CONFIG.searched,
                 protocol=CONFIG.protocols[0],
-            )
-        ),
-        history=timeless(
-            expand(
+            ),
+            history=expand(
                 rules.train.output.history,
                 experiment=CONFIG.searched,
                 protocol=CONFIG.protocols[0],
-            )
+            ),
         ),
     output:
         csv=f"{RESULTS}/search/search.csv",

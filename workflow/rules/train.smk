@@ -3,8 +3,11 @@
 
 rule train:
     input:
-        store=timeless(rules.convert.output.store),
-        split=timeless(rules.split.output.csv),
+        **read_by(
+            "train/{experiment}/{protocol}",
+            store=rules.convert.output.store,
+            split=rules.split.output.csv,
+        ),
     output:
         trials=directory(f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/trials"),
         runs=f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/runs.json",

@@ -92,6 +92,8 @@ class _Planner:
         self.texts = stage_texts(config)
         self.jobs: dict[str, Job] = {}
         self.digests: dict[str, str] = {}
+        # Of each job: those that it rests on whose results were accepted, and the digest that they would have now.
+        self.accepted: dict[str, dict[str, str]] = {}
         # Reading the source of a stage takes milliseconds, and stages have many jobs.
         self.stage_code = functools.cache(stage_code)
 
@@ -103,9 +105,13 @@ class _Planner:
         inputs: Iterable[str] = (),
         outputs: Iterable[str] = (),
     ) -> None:
-        job = Job(name, values, code, {other: self.digests[other] for other in sorted(set(inputs))}, tuple(outputs))
+        read = sorted(set(inputs))
+        job = Job(name, values, code, {other: self.digests[other] for other in read}, tuple(outputs))
         self.jobs[name] = job
         self.digests[name] = self.digest_of(job)
+        self.accepted[name] = {key: digest for other in read for key, digest in self.accepted[other].items()}
+        if self.digests[name] != job.digest:
+            self.accepted[name][name] = job.digest
 
     def add_data(self) -> None:
         data, inputs = self.config.values["data"], []
@@ -136,7 +142,7 @@ class _Planner:
         predicted = [f"{folder}/predictions.h5", f"{folder}/inference.json"]
         self.add(predict, {}, self.stage_code("predict"), [CONVERT, f"split/{protocol}", train], predicted)
         measured = [f"{folder}/cases.csv", f"{folder}/summary.json"]
-        self.add(f"evaluate/{name}/{protocol}", {}, self.stage_code("evaluate"), [CONVERT, predict], measured)
+        self.add(f"evaluate/{name}/{protocol}", {}, self.stage_code("evaluate"), [CONVERT, f"split/{protocol}", predict], measured)
 
     def add_networks(self) -> None:
         for name in self._tables("parameters"):
@@ -168,10 +174,8 @@ class _Planner:
 
     def _add_shown(self, kind: str, name: str, protocol: str, inputs: list[str], suffixes: Iterable[str]) -> None:
         values = json.loads(self.texts[f"{kind}s/{name}.json"])
-        # A result that was accepted is known by its old digest, so its acceptance is an input by itself: the note.
-        accepted = {
-            other: self.jobs[other].digest for other in inputs if self.digests[other] != self.jobs[other].digest
-        }
+        # An accepted result keeps its digest, so its acceptance has to say itself that there is a note to print.
+        accepted = {key: digest for other in inputs for key, digest in self.accepted[other].items()}
         values |= {"protocol": protocol} | ({"accepted": accepted} if accepted else {})
         outputs = [f"{kind}s/{protocol}/{name}.{suffix}" for suffix in suffixes]
         self.add(f"{kind}/{protocol}/{name}", values, self.stage_code(kind), inputs, outputs)

@@ -21,8 +21,8 @@ class Verdict:
 
     Attributes:
         jobs: name -> job, each after those whose results it reads.
-        reasons: name -> why its results are not those of the configuration and the code as they are; current jobs
-            are absent. A job that only follows another has that one's name as its reason.
+        reasons: name -> why it has to run; jobs whose results are those of the configuration and the code as they are
+            have none. Whatever reads the results of a job that runs, runs after it.
         code_alone: name -> modules, of jobs in which nothing but the source differs.
         absent: jobs of which a file is missing.
     """
@@ -35,8 +35,8 @@ class Verdict:
     def would_run(self) -> list[str]:
         """Jobs that `snakemake` without a target runs, in order.
 
-        Stale jobs run. A missing file counts where it is asked for: it is a table, a figure or the audit, or a job
-        that runs reads it; then every job that reads it runs.
+        A job without reasons runs where one of its files is absent and asked for: because it is a table, a figure or
+        the audit, or because a job that runs reads it. Every job that reads an absent file then runs too.
         """
         running = set(self.reasons) | {name for name in self.absent if self.jobs[name].stage in SHOWN}
         readers: dict[str, list[str]] = {name: [] for name in self.jobs}
@@ -77,6 +77,7 @@ def judge(config: Config, *, search: bool = False) -> Verdict:
     for name, job in jobs.items():
         made = Made.read(results, name)
         found = _reasons(results, job, made, known(job))
+        found = found or [f"follows {other}" for other in job.inputs if other in reasons]
         if found:
             reasons[name] = found
         if found and made and made.job.values == job.values and made.job.code != job.code:

@@ -65,12 +65,16 @@ class Run:
         write_text_if_changed(path, text)
         os.environ[_RUN_CONFIG] = str(path.resolve())
 
+    def is_stale(self, job: str) -> bool:
+        """Whether a job has to run; known when Snakemake asks for its inputs."""
+        return self._verdict is not None and job in self._verdict.reasons
+
     def rerun_by_records(self) -> None:
         """Have Snakemake run the jobs whose results are not those of this configuration and code, and no others.
 
         Told by the records beside the results, not by times or by Snakemake's own records: these cannot see an archive
         of older date or a clock set back, and they are lost with `.snakemake` or `cp -r`. Snakemake is told as
-        `--forcerun` tells it; every input is `ancient`, so only a missing file runs a job besides.
+        `--forcerun` tells it; the inputs of all other jobs are `ancient`, so only an absent file runs one of them.
         """
         from snakemake.exceptions import WorkflowError
         from snakemake.settings.types import RerunTrigger
