@@ -8,7 +8,7 @@ rule phantom:
     log:
         f"{RESULTS}/logs/phantom.log",
     conda:
-        RUN.environment
+        "../../envs/mmran.yaml"
     params:
         **CONFIG.values["data"]["phantom"],
         job=f"{RESULTS}/specs/jobs/phantom.json",
@@ -30,7 +30,7 @@ rule convert:
     log:
         f"{RESULTS}/logs/convert.log",
     conda:
-        RUN.environment
+        "../../envs/mmran.yaml"
     params:
         job=f"{RESULTS}/specs/jobs/convert.json",
         field_of_view_mm=CONFIG.values["data"]["field_of_view_mm"],
@@ -53,7 +53,7 @@ rule verify:
     log:
         f"{RESULTS}/data/audit.txt",
     conda:
-        RUN.environment
+        "../../envs/mmran.yaml"
     params:
         job=f"{RESULTS}/specs/jobs/verify.json",
     shell:
@@ -74,7 +74,7 @@ rule split:
     log:
         f"{RESULTS}/logs/split/{{protocol}}.log",
     conda:
-        RUN.environment
+        "../../envs/mmran.yaml"
     params:
         job=f"{RESULTS}/specs/jobs/split/{{protocol}}.json",
         spec=f"{RESULTS}/specs/protocols/{{protocol}}.json",

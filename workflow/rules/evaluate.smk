@@ -18,7 +18,7 @@ rule predict:
     log:
         f"{RESULTS}/logs/predict/{{experiment}}-{{protocol}}.log",
     conda:
-        RUN.environment
+        "../../envs/mmran.yaml"
     threads: resource("threads")
     resources:
         gpu=resource("gpus"),
@@ -48,7 +48,7 @@ rule evaluate:
     log:
         f"{RESULTS}/logs/evaluate/{{experiment}}-{{protocol}}.log",
     conda:
-        RUN.environment
+        "../../envs/mmran.yaml"
     resources:
         slurm_partition=resource("partition"),
     params:

@@ -15,7 +15,7 @@ rule networks:
     log:
         f"{RESULTS}/logs/networks/{{table}}.log",
     conda:
-        RUN.environment
+        "../../envs/mmran.yaml"
     params:
         job=f"{RESULTS}/specs/jobs/networks/{{table}}.json",
         specs=lambda wildcards: expand(
@@ -48,7 +48,7 @@ rule table:
     log:
         f"{RESULTS}/logs/table/{{protocol}}-{{table}}.log",
     conda:
-        RUN.environment
+        "../../envs/mmran.yaml"
     params:
         job=f"{RESULTS}/specs/jobs/table/{{protocol}}/{{table}}.json",
         spec=f"{RESULTS}/specs/tables/{{table}}.json",
@@ -84,7 +84,7 @@ rule figure:
     log:
         f"{RESULTS}/logs/figure/{{protocol}}-{{figure}}.log",
     conda:
-        RUN.environment
+        "../../envs/mmran.yaml"
     params:
         job=f"{RESULTS}/specs/jobs/figure/{{protocol}}/{{figure}}.json",
         spec=f"{RESULTS}/specs/figures/{{figure}}.json",

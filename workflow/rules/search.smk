@@ -24,7 +24,7 @@ rule search_trials:
     log:
         f"{RESULTS}/logs/search.log",
     conda:
-        RUN.environment
+        "../../envs/mmran.yaml"
     threads: CONFIG.search_resources()["threads"]
     resources:
         gpu=CONFIG.search_resources()["gpus"],
@@ -85,7 +85,7 @@ rule search_report:
     log:
         f"{RESULTS}/logs/search_report.log",
     conda:
-        RUN.environment
+        "../../envs/mmran.yaml"
     params:
         job=f"{RESULTS}/specs/jobs/search_report.json",
         searched=lambda wildcards, input: Path(input.best).parent,

@@ -17,7 +17,7 @@ rule train:
     log:
         f"{RESULTS}/logs/train/{{experiment}}-{{protocol}}.log",
     conda:
-        RUN.environment
+        "../../envs/mmran.yaml"
     threads: resource("threads")
     resources:
         gpu=resource("gpus"),

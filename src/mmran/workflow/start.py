@@ -5,11 +5,13 @@ dry run, a report or a run that the lock refuses leaves the results as they are.
 """
 
 import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import mmran
 from mmran.config.configuration import Config
 from mmran.config.load import read_yaml
 from mmran.config.made import job_json
@@ -26,6 +28,7 @@ from mmran.workflow.specs_lock import hold_specs
 
 # Names the copy of the configuration to the jobs of a run.
 _RUN_CONFIG = "MMRAN_RUN_CONFIG"
+_PACKAGE = Path(mmran.__file__).resolve().parent
 
 
 class Run:
@@ -34,18 +37,43 @@ class Run:
     Attributes:
         config: the checked configuration.
         results: its folder of results, as configured.
-        environment: the conda environment of every job.
     """
 
-    def __init__(self, workflow: Any, config: Config, environment: str) -> None:
+    def __init__(self, workflow: Any, config: Config) -> None:
         self.config = config
         self.results = str(config.values["results"])
-        self.environment = environment
         self._workflow = workflow
         self._verdict: Verdict | None = None
 
+    def wildcards(self) -> dict[str, str]:
+        """Patterns that match the names of the configuration and nothing else."""
+        names = {
+            "experiment": self.config.experiments(),
+            "protocol": self.config.protocols,
+            "table": self.config.tables,
+            "figure": self.config.figures,
+        }
+        return {wildcard: "|".join(map(re.escape, known)) or "none" for wildcard, known in names.items()}
+
+    def shown(self, pattern: str, names: Iterable[str]) -> list[str]:
+        """The files of tables or figures under every protocol."""
+        return [
+            f"{self.results}/{pattern.format(protocol=protocol, name=name)}"
+            for protocol in self.config.protocols
+            for name in names
+        ]
+
+    def _before(self, onstart: Callable[[str], None]) -> Callable[[str], None]:
+        """Begin the run before what its Snakefile does at the start; Snakemake ignores `onstart:` of a module."""
+
+        def begin_and_start(log: str) -> None:
+            self.begin()
+            onstart(log)
+
+        return begin_and_start
+
     def begin(self) -> None:
-        """Write what the jobs of this run read. For `onstart`, which Snakemake calls when it holds its lock."""
+        """Write what the jobs of this run read, when Snakemake holds its lock."""
         from snakemake.exceptions import WorkflowError
 
         try:
@@ -97,6 +125,7 @@ class Run:
                     _announce(self._verdict)
                     _check_source(self.config, self._verdict)
             workflow.dag_settings.rerun_triggers = frozenset({RerunTrigger.MTIME})
+            workflow._onstart = self._before(workflow._onstart)
             build()
 
         workflow._build_dag = build_by_records
@@ -120,9 +149,18 @@ def start(workflow: Any, values: Mapping[str, Any]) -> Run:
         raise WorkflowError(str(error)) from None
 
 
+def find_config() -> str:
+    """The configuration of the working directory, else the paper's, which comes with the workflow.
+
+    Returns:
+        `config.yaml`, `config/config.yaml` as snakedeploy puts it, or the path of the paper's.
+    """
+    here = next((path for path in ("config.yaml", "config/config.yaml") if Path(path).is_file()), None)
+    return here or str(_PACKAGE.parents[1] / "config.yaml")
+
+
 def _start(workflow: Any, values: Mapping[str, Any]) -> Run:
-    folder = Path(workflow.current_basedir).parent
-    checkout.use_in_jobs(str(folder / "src"))
+    checkout.use_in_jobs(str(_PACKAGE.parent))
     _refuse_moved_paths(workflow)
     uses_conda = "conda" in map(str, workflow.deployment_settings.deployment_method)
     if uses_conda:
@@ -137,7 +175,7 @@ def _start(workflow: Any, values: Mapping[str, Any]) -> Run:
     if workflow.is_main_process:
         searched = [] if config.search is None else [config.search.experiment]
         check_trainable([*map(config.resolve, config.experiments()), *searched])
-    run = Run(workflow, config, str(folder / "envs" / "mmran.yaml"))
+    run = Run(workflow, config)
     if workflow.is_main_process:
         run.rerun_by_records()
     return run
