@@ -36,37 +36,30 @@ def run(folder: Path, *arguments: str, more: str = "") -> subprocess.CompletedPr
     (folder / "Snakefile").write_text(OUTER.format(root=ROOT, more=more))
     command = [sys.executable, "-m", "snakemake", *arguments]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
 
 
 def test_it_runs_from_another_folder_and_records_what_it_made(tmp_path: Path) -> None:
     done = run(tmp_path, "--cores", "1")
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout
     assert (tmp_path / "results/data/audit.json").is_file()
     assert (tmp_path / "results/records/verify.json").is_file()
-    assert "Nothing to be done" in run(tmp_path, "-n").stderr
+    assert "Nothing to be done" in run(tmp_path, "-n").stdout
 
 
-@pytest.mark.parametrize(
-    ("more", "arguments", "message"),
-    [
-        ('prefix: "sub"', (), "module with prefix or replace_prefix: mmran's files cannot be moved that way"),
-        ("", ("--default-storage-provider", "fs", "--default-storage-prefix", "x"), "--default-storage-provider"),
-    ],
-)
-def test_moved_paths_are_refused_in_one_line(
-    more: str, arguments: tuple[str, ...], message: str, tmp_path: Path
-) -> None:
-    done = run(tmp_path, "-n", *arguments, more=more)
+def test_a_prefix_is_refused_in_one_line(tmp_path: Path) -> None:
+    done = run(tmp_path, "-n", more='prefix: "sub"')
     assert done.returncode != 0
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "module with prefix or replace_prefix: mmran's files cannot be moved that way" in done.stdout
+    assert "Traceback" not in done.stdout
 
 
 def test_a_folder_without_a_configuration_takes_the_papers(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "-n"]
     more = ("--config", "source=phantom", "results=here")
     done = subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "here/tables/paper/table6.csv" in done.stderr + done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "here/tables/paper/table6.csv" in done.stdout + done.stderr
     assert list(tmp_path.iterdir()) == [tmp_path / ".snakemake"]

@@ -142,7 +142,8 @@ class _Planner:
         predicted = [f"{folder}/predictions.h5", f"{folder}/inference.json"]
         self.add(predict, {}, self.stage_code("predict"), [CONVERT, f"split/{protocol}", train], predicted)
         measured = [f"{folder}/cases.csv", f"{folder}/summary.json"]
-        self.add(f"evaluate/{name}/{protocol}", {}, self.stage_code("evaluate"), [CONVERT, f"split/{protocol}", predict], measured)
+        inputs = [CONVERT, f"split/{protocol}", predict]
+        self.add(f"evaluate/{name}/{protocol}", {}, self.stage_code("evaluate"), inputs, measured)
 
     def add_networks(self) -> None:
         for name in self._tables("parameters"):

@@ -161,7 +161,7 @@ def find_config() -> str:
 
 def _start(workflow: Any, values: Mapping[str, Any]) -> Run:
     checkout.use_in_jobs(str(_PACKAGE.parent))
-    _refuse_moved_paths(workflow)
+    refuse_moved_paths(workflow)
     uses_conda = "conda" in map(str, workflow.deployment_settings.deployment_method)
     if uses_conda:
         from snakemake.shell import shell
@@ -191,7 +191,7 @@ def _as_written(workflow: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     return as_typed(values, sys.argv)
 
 
-def _refuse_moved_paths(workflow: Any) -> None:
+def refuse_moved_paths(workflow: Any) -> None:
     """Records name their files, and jobs read specifications beside them: both need the paths as configured."""
     modifier = workflow.modifier.path_modifier
     if getattr(modifier, "prefix", None) or getattr(modifier, "_prefix_replacements", None):
