@@ -66,6 +66,8 @@ rule figure:
             cases=figure_inputs(rules.evaluate.output.cases),
             summaries=figure_inputs(rules.evaluate.output.summary),
             predictions=figure_inputs(rules.predict.output.predictions),
+            runs=figure_inputs(rules.train.output.runs),
+            history=figure_inputs(rules.train.output.history),
             store=rules.convert.output.store,
             index=rules.convert.output.index,
         ),

@@ -159,8 +159,8 @@ class _Planner:
 
     def add_figures(self, protocol: str) -> None:
         for name in self.config.figures:
-            inputs = [CONVERT, *self._measured(name, protocol, "predict", "evaluate")]
-            self._add_shown("figure", name, protocol, inputs, ("svg", "png", "txt"))
+            inputs = [CONVERT, *self._measured(name, protocol, "train", "predict", "evaluate")]
+            self._add_shown("figure", name, protocol, inputs, ("svg", "png", "pdf", "txt"))
 
     def add_search(self) -> None:
         protocol = self.config.protocols[0]
@@ -170,7 +170,7 @@ class _Planner:
         inputs = [CONVERT, f"split/{protocol}"]
         self.add("search_trials", values, {**code, **self.stage_code("search")}, inputs, trials)
         inputs = ["search_trials", f"train/{self.config.searched}/{protocol}"]
-        written = [f"search/search.{suffix}" for suffix in ("csv", "md", "tex", "html", "svg", "png", "txt")]
+        written = [f"search/search.{suffix}" for suffix in ("csv", "md", "tex", "html", "svg", "png", "pdf", "txt")]
         self.add("search_report", {}, self.stage_code("search_report"), inputs, written)
 
     def _add_shown(self, kind: str, name: str, protocol: str, inputs: list[str], suffixes: Iterable[str]) -> None:

@@ -156,7 +156,7 @@ def find_config() -> str:
         `config.yaml`, `config/config.yaml` as snakedeploy puts it, or the path of the paper's.
     """
     here = next((path for path in ("config.yaml", "config/config.yaml") if Path(path).is_file()), None)
-    return here or str(_PACKAGE.parents[1] / "config.yaml")
+    return here or str(_PACKAGE / "config" / "paper.yaml")
 
 
 def _start(workflow: Any, values: Mapping[str, Any]) -> Run:

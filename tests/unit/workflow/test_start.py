@@ -34,7 +34,7 @@ def test_the_configuration_is_that_of_the_folder_else_the_papers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert Path(find_config()) == Path(__file__).resolve().parents[3] / "config.yaml"
+    assert Path(find_config()).resolve() == Path(__file__).resolve().parents[3] / "config.yaml"
     Path("config").mkdir()
     Path("config/config.yaml").write_text("")
     assert find_config() == "config/config.yaml"
