@@ -15,9 +15,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from mmran.data.augment import Augmentation, augment
+from mmran.config.load import PAPER, load
+from mmran.data.augment import augment
+from mmran.data.augmentation import Augmentation
 
-AUGMENTATION = Augmentation()
+AUGMENTATION = Augmentation(**load([PAPER])["defaults"]["augmentation"])
 
 
 def ours(images: torch.Tensor, masks: torch.Tensor) -> Callable[[int], object]:

@@ -85,7 +85,7 @@ def measure(arguments: argparse.Namespace, precision: str, channels_last: bool) 
         return {
             "step": min(seconds(step) for _ in range(3)),
             "data": min(seconds(lambda: batches(None) and None) for _ in range(3)),
-            "augmentation": min(seconds(lambda: batches(Augmentation()) and None) for _ in range(3)),
+            "augmentation": min(seconds(lambda: batches(chosen.augmentation) and None) for _ in range(3)),
             "checkpoint": min(seconds(lambda: _save(recipe, State(), kept, compute)) for _ in range(3)),
         }
 

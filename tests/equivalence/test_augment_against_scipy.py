@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from mmran.data.augment import Augmentation, augment, draw_control_points, draw_transforms, sampling_grid
 from mmran.data.augmentation import REFERENCE_SIZE
+from tests.paper import paper_augmentation
 
 CPU = torch.device("cpu")
 NO_NOISE = {"probability": 1.0, "noise_sigma": 0.0}
@@ -41,7 +42,7 @@ def positions_in_pixels(number: int, size: int, augmentation: Augmentation) -> n
 @pytest.mark.parametrize("size", [64, 128, 90])
 @pytest.mark.parametrize("case", CASES)
 def test_images_and_masks_equal_map_coordinates(case, size):
-    augmentation = Augmentation(**NO_NOISE, **CASES[case])
+    augmentation = paper_augmentation(**NO_NOISE, **CASES[case])
     image = smooth_image(size)
     mask = (image > 0.55).astype(np.float32)
     where = positions_in_pixels(955, size, augmentation)
@@ -59,7 +60,7 @@ def test_images_and_masks_equal_map_coordinates(case, size):
 
 def test_rotation_equals_monai():
     transforms = pytest.importorskip("monai.transforms")
-    augmentation = Augmentation(**NO_NOISE, **CASES["rotation"])
+    augmentation = paper_augmentation(**NO_NOISE, **CASES["rotation"])
     matrix = draw_transforms([3], 1029, 0, augmentation).matrix[0]
     image = torch.from_numpy(smooth_image(96))
     angle = float(np.arctan2(matrix[1, 0], matrix[0, 0]))
@@ -81,7 +82,7 @@ def half_length(fields: np.ndarray) -> float:
 
 @pytest.mark.parametrize("sigma", [4.0, 6.0])
 def test_the_spline_field_is_as_strong_and_as_smooth_as_the_filtered_one(sigma):
-    augmentation = Augmentation(elastic_sigma=sigma)
+    augmentation = paper_augmentation(elastic_sigma=sigma)
     size = REFERENCE_SIZE
     identity = np.tile(np.eye(2, dtype=np.float32), (8, 1, 1))
     control = draw_control_points(np.arange(8), 1029, 0, identity, augmentation)

@@ -74,35 +74,35 @@ class ScheduleSpec:
 class Input:
     """What the network sees of a slice: side in pixels, how it is fitted, percentiles that become 0 and 1."""
 
-    size: int = 512
-    fit: str = "pad"
-    percentiles: tuple[float, float] = (1.0, 99.0)
+    size: int
+    fit: str
+    percentiles: tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Loss:
     """Reading of Eq. 11 and the constants of Eq. 12; `focal_alpha` is one weight, or one per class."""
 
-    dice: Literal["smoothed", "printed"] = "smoothed"
-    focal_alpha: float | tuple[float, ...] = 0.25
-    focal_gamma: float = 2.0
+    dice: Literal["smoothed", "printed"]
+    focal_alpha: float | tuple[float, ...]
+    focal_gamma: float
 
 
 @dataclass(frozen=True)
 class Training:
     """How the weights are found (section 4.2 of the paper); the schema explains each value."""
 
-    epochs: int = 240
-    batch_size: int = 10
-    accumulate: int = 1
-    learning_rate: float = 1e-3
-    selection: str = "best"
-    stage_selection: str = "best"
-    checkpoint_minutes: float = 5.0
-    precision: str = "auto"
-    channels_last: bool = True
-    compile: bool = False
-    deterministic: bool = True
+    epochs: int
+    batch_size: int
+    accumulate: int
+    learning_rate: float
+    selection: str
+    stage_selection: str
+    checkpoint_minutes: float
+    precision: str
+    channels_last: bool
+    compile: bool
+    deterministic: bool
 
 
 @dataclass(frozen=True)

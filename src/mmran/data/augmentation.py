@@ -27,13 +27,13 @@ class Augmentation:
         UserError: a value is out of range.
     """
 
-    probability: float = 0.5
-    horizontal_flip: bool = True
-    vertical_flip: bool = True
-    rotation_degrees: float = 30.0
-    noise_sigma: float = 0.02
-    elastic_alpha: float = 34.0
-    elastic_sigma: float = 4.0
+    probability: float
+    horizontal_flip: bool
+    vertical_flip: bool
+    rotation_degrees: float
+    noise_sigma: float
+    elastic_alpha: float
+    elastic_sigma: float
 
     def __post_init__(self) -> None:
         if not 0 <= self.probability <= 1:

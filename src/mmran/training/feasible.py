@@ -14,7 +14,7 @@ import torch
 
 from mmran.config.experiment import Experiment
 from mmran.errors import UserError, known_names
-from mmran.networks import build
+from mmran.networks import build, starts_masks
 from mmran.training.preflight import check_options, check_single_slices
 from mmran.training.recipe import Recipe
 
@@ -29,9 +29,10 @@ def refuse_impossible(experiment: Experiment) -> None:
     """
     where = f"config: experiments.{experiment.name}"
     spec = experiment.network
-    prior = _ANY_PRIOR if isinstance(spec.mask_prior, str) else spec.mask_prior
     try:
         check_options(experiment)
+        prior = spec.mask_prior if starts_masks(spec.name) else None
+        prior = _ANY_PRIOR if isinstance(prior, str) else prior
         with torch.device("meta"):
             network = build(spec.name, mask_prior=prior, **spec.arguments)
         size = experiment.input.size

@@ -13,6 +13,7 @@ from mmran.config.load import PAPER, load
 from mmran.errors import UserError
 from mmran.files import write_json
 from mmran.networks.complexity import multiply_accumulates
+from tests.paper import DEFAULTS
 
 
 def run(*words: str) -> None:
@@ -26,10 +27,10 @@ def spec(path, **network) -> str:
         "name": "mine",
         "network": {"name": "mmran", "width": 0.25, **network},
         "input": {"size": 64, "fit": "pad", "percentiles": [1, 99]},
-        "augmentation": {},
-        "loss": {},
+        "augmentation": DEFAULTS["augmentation"],
+        "loss": DEFAULTS["loss"],
         "schedule": {"name": "dynamic"},
-        "training": {"learning_rate": 0.001},
+        "training": DEFAULTS["training"],
         "seeds": [1029],
     }
     path.write_text(json.dumps(values))

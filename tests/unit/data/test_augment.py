@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmran.data.augment import Augmentation, augment, draw_control_points, draw_transforms, sampling_grid
 from mmran.errors import UserError
+from tests.paper import paper_augmentation
 
 CPU = torch.device("cpu")
 OFF = {"horizontal_flip": False, "vertical_flip": False, "rotation_degrees": 0, "noise_sigma": 0, "elastic_alpha": 0}
@@ -25,10 +26,10 @@ def batch(n: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def only(**chosen) -> Augmentation:
     """An augmentation in which the chosen transforms happen always, and no other ever."""
-    return Augmentation(**{"probability": 1.0, **OFF, **chosen})
+    return paper_augmentation(**{"probability": 1.0, **OFF, **chosen})
 
 
-@pytest.mark.parametrize("augmentation", [Augmentation(probability=0), only()])
+@pytest.mark.parametrize("augmentation", [paper_augmentation(probability=0), only()])
 def test_nothing_happens_where_nothing_is_drawn(augmentation):
     images, masks = batch(4, 48)
     new_images, new_masks = augment(images.clone(), masks.clone(), np.arange(4), 1, 2, augmentation)
@@ -63,7 +64,7 @@ def test_angles_are_uniform_within_the_range():
 
 
 def test_each_transform_happens_half_of_the_time_independently_of_the_others():
-    draws = draw_transforms(np.arange(4000), 1029, 0, Augmentation(rotation_degrees=0))
+    draws = draw_transforms(np.arange(4000), 1029, 0, paper_augmentation(rotation_degrees=0))
     horizontal, vertical = draws.matrix[:, 0, 0] < 0, draws.matrix[:, 1, 1] < 0
     happened = np.stack([horizontal, vertical, draws.elastic, draws.noisy])
     # Standard error of a share of 4000: .008; of a correlation: .016.
@@ -83,7 +84,9 @@ def test_noise_has_its_sigma_no_mean_and_leaves_masks_alone():
 
 
 def test_the_elastic_field_is_as_strong_relative_to_the_image_at_every_size():
-    control = draw_control_points(np.arange(4), 1, 0, np.tile(np.eye(2, dtype=np.float32), (4, 1, 1)), Augmentation())
+    control = draw_control_points(
+        np.arange(4), 1, 0, np.tile(np.eye(2, dtype=np.float32), (4, 1, 1)), paper_augmentation()
+    )
     still = np.zeros((4, 2, 2), np.float32)
     large, small = (sampling_grid(still, control, size, CPU) for size in (512, 256))
     # The same surface, read at half as many points: the means of 2 x 2 points agree but for its curvature.
@@ -104,8 +107,8 @@ def test_a_spline_surface_through_a_plane_is_the_plane():
 
 def test_elastic_displacements_pass_through_the_rotation():
     turn = np.array([[[0, -1], [1, 0]]], np.float32)
-    straight = draw_control_points([9], 1, 0, np.eye(2, dtype=np.float32)[None], Augmentation())
-    turned = draw_control_points([9], 1, 0, turn, Augmentation())
+    straight = draw_control_points([9], 1, 0, np.eye(2, dtype=np.float32)[None], paper_augmentation())
+    turned = draw_control_points([9], 1, 0, turn, paper_augmentation())
     np.testing.assert_array_equal(turned[0, 0], -straight[0, 1])
     np.testing.assert_array_equal(turned[0, 1], straight[0, 0])
 
@@ -114,11 +117,11 @@ def test_elastic_displacements_pass_through_the_rotation():
 def test_a_slice_gives_the_same_bits_in_any_company(size):
     numbers = np.array([3, 955, 17, 3064, 8, 9, 10, 11, 400, 12, 13])
     images, masks = batch(len(numbers), size)
-    together = augment(images.clone(), masks.clone(), numbers, 1029, 4, Augmentation())
+    together = augment(images.clone(), masks.clone(), numbers, 1029, 4, paper_augmentation())
     reordered = np.random.default_rng(0).permutation(len(numbers))
-    shuffled = augment(images[reordered], masks[reordered], numbers[reordered], 1029, 4, Augmentation())
+    shuffled = augment(images[reordered], masks[reordered], numbers[reordered], 1029, 4, paper_augmentation())
     for i, number in enumerate(numbers):
-        alone = augment(images[i : i + 1].clone(), masks[i : i + 1].clone(), [number], 1029, 4, Augmentation())
+        alone = augment(images[i : i + 1].clone(), masks[i : i + 1].clone(), [number], 1029, 4, paper_augmentation())
         j = int(np.flatnonzero(reordered == i)[0])
         for one, many, other in zip(alone, together, shuffled, strict=True):
             assert torch.equal(one[0], many[i]), number
@@ -127,7 +130,7 @@ def test_a_slice_gives_the_same_bits_in_any_company(size):
 
 @pytest.mark.parametrize("changed", [{"seed": 2}, {"epoch": 1}, {"numbers": [1]}])
 def test_another_seed_epoch_or_slice_gives_another_image(changed):
-    augmentation = Augmentation(probability=1)
+    augmentation = paper_augmentation(probability=1)
     counters = {"numbers": [0], "seed": 1, "epoch": 0}
     images, masks = batch(1, 64)
     first, _ = augment(images.clone(), masks.clone(), augmentation=augmentation, **counters)
@@ -138,7 +141,7 @@ def test_another_seed_epoch_or_slice_gives_another_image(changed):
 def test_masks_stay_binary_and_keep_their_area_within_the_frame():
     masks = torch.zeros(32, 1, 128, 128)
     masks[..., 52:76, 50:80] = 1  # 24 x 30 pixels near the centre: no rotation takes them out of the frame
-    augment(torch.rand(32, 1, 128, 128), masks, np.arange(32), 1029, 0, Augmentation(probability=1))
+    augment(torch.rand(32, 1, 128, 128), masks, np.arange(32), 1029, 0, paper_augmentation(probability=1))
     assert set(masks.unique().tolist()) == {0, 1}
     # Single masks swell or shrink with the elastic field, all together do not.
     assert abs(masks.sum().item() / (32 * 24 * 30) - 1) < 0.02
@@ -146,16 +149,16 @@ def test_masks_stay_binary_and_keep_their_area_within_the_frame():
 
 def test_the_batch_is_overwritten_and_handed_back():
     images, masks = batch(2, 32)
-    new_images, new_masks = augment(images, masks, [1, 2], 1, 0, Augmentation(probability=1))
+    new_images, new_masks = augment(images, masks, [1, 2], 1, 0, paper_augmentation(probability=1))
     assert new_images is images
     assert new_masks is masks
 
 
 def test_autocast_around_it_changes_nothing():
     images, masks = batch(4, 64)
-    plain, _ = augment(images.clone(), masks.clone(), np.arange(4), 1, 0, Augmentation(probability=1))
+    plain, _ = augment(images.clone(), masks.clone(), np.arange(4), 1, 0, paper_augmentation(probability=1))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        inside, _ = augment(images.clone(), masks.clone(), np.arange(4), 1, 0, Augmentation(probability=1))
+        inside, _ = augment(images.clone(), masks.clone(), np.arange(4), 1, 0, paper_augmentation(probability=1))
     assert inside.dtype == torch.float32
     assert torch.equal(plain, inside)
 
@@ -170,7 +173,7 @@ def test_no_operation_waits_for_the_device():
 
     images, masks = batch(4, 32)
     with Watch():
-        augment(images, masks, np.arange(4), 1, 0, Augmentation(probability=1))
+        augment(images, masks, np.arange(4), 1, 0, paper_augmentation(probability=1))
 
 
 @pytest.mark.parametrize(
@@ -186,4 +189,4 @@ def test_no_operation_waits_for_the_device():
 )
 def test_a_value_out_of_range_is_refused_by_name(field, value):
     with pytest.raises(UserError, match=rf"augmentation\.{field}: "):
-        Augmentation(**{field: value})
+        paper_augmentation(**{field: value})

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 import torch
 
-from mmran.data.augment import Augmentation
 from mmran.data.batches import ResidentSlices, epoch_order, intensity_percentiles, iterate
 from mmran.errors import UserError
+from tests.paper import paper_augmentation
 
 
 class HandMadeStore:
@@ -143,7 +143,7 @@ def test_without_shuffling_the_order_is_that_of_the_slices(eleven):
 
 
 def test_a_slice_is_augmented_alike_whatever_the_batch_size_and_order(eleven):
-    augmentation = Augmentation()
+    augmentation = paper_augmentation()
     shuffled = torch.cat([batch.images for batch in run(eleven, augmentation=augmentation)])
     in_order = torch.cat([b.images for b in run(eleven, augmentation=augmentation, shuffle=False, batch_size=11)])
     assert torch.equal(shuffled, in_order[epoch_order(11, 1029, 0)])
@@ -151,8 +151,8 @@ def test_a_slice_is_augmented_alike_whatever_the_batch_size_and_order(eleven):
 
 
 def test_an_epoch_is_the_same_whether_or_not_earlier_ones_were_run(eleven):
-    options = {"augmentation": Augmentation(), "epoch": 3}
-    run(eleven, augmentation=Augmentation(), epoch=2)
+    options = {"augmentation": paper_augmentation(), "epoch": 3}
+    run(eleven, augmentation=paper_augmentation(), epoch=2)
     torch.rand(5)
     first = run(eleven, **options)
     again = run(eleven, **options)
@@ -161,7 +161,7 @@ def test_an_epoch_is_the_same_whether_or_not_earlier_ones_were_run(eleven):
 
 def test_augmenting_leaves_the_resident_slices_alone(eleven):
     before = eleven.images.clone(), eleven.masks.clone()
-    run(eleven, augmentation=Augmentation(probability=1))
+    run(eleven, augmentation=paper_augmentation(probability=1))
     assert torch.equal(eleven.images, before[0])
     assert torch.equal(eleven.masks, before[1])
 

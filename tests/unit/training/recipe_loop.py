@@ -8,21 +8,21 @@ from typing import Any
 import torch
 
 from mmran.config.experiment import Experiment, Input, Loss, NetworkSpec, ScheduleSpec, Training
-from mmran.data.augmentation import Augmentation
 from mmran.data.batches import Batch
 from mmran.networks import network_class
 from mmran.training.recipe import Recipe
+from tests.paper import DEFAULTS, paper_augmentation
 
 
 def experiment(network: str, width: float = 1 / 32, **training: Any) -> Experiment:
     return Experiment(
         name="tiny",
         network=NetworkSpec(network, width),
-        input=Input(),
-        augmentation=Augmentation(),
-        loss=Loss(),
+        input=Input(**DEFAULTS["input"]),
+        augmentation=paper_augmentation(),
+        loss=Loss(**DEFAULTS["loss"]),
         schedule=ScheduleSpec("dynamic"),
-        training=Training(**training),
+        training=Training(**DEFAULTS["training"] | training),
         seeds=(0,),
     )
 

@@ -17,6 +17,7 @@ from mmran.training.device import Compute
 from mmran.training.engine import make_recipe, train
 from mmran.training.history import HistoryRow
 from mmran.training.mb_dcnn import CLASSIFICATION, COARSE, ENHANCED, Bootstrapping, rank_loss, segmentation_losses
+from tests.paper import DEFAULTS
 
 PARTS = {COARSE: "coarse.", CLASSIFICATION: "classifier.", ENHANCED: "enhanced."}
 COMPUTE = Compute(torch.device("cpu"), torch.float32, threads=1)
@@ -28,10 +29,11 @@ def experiment(width: float = 1 / 64, backbone: str = "xception", **training: An
             "name": "tiny",
             "network": {"name": "mb-dcnn", "width": width, "backbone": backbone},
             "input": {"size": 32, "fit": "pad", "percentiles": [1, 99]},
-            "augmentation": {},
-            "loss": {},
+            "augmentation": DEFAULTS["augmentation"],
+            "loss": DEFAULTS["loss"],
             "schedule": {"name": "dynamic"},
-            "training": {
+            "training": DEFAULTS["training"]
+            | {
                 "epochs": 3,
                 "learning_rate": 0.001,
                 "selection": "last",

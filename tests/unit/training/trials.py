@@ -11,15 +11,16 @@ from mmran.config.experiment import Experiment
 from mmran.training import run
 from mmran.training.history import HistoryRow
 from mmran.training.trial import Trial, plan_trials
+from tests.paper import DEFAULTS
 
 EXPERIMENT = {
     "name": "tiny",
     "network": {"name": "mmran", "width": 0.0625, "attention": "mram"},
     "input": {"size": 32, "fit": "pad", "percentiles": [1, 99]},
-    "augmentation": {},
-    "loss": {},
+    "augmentation": DEFAULTS["augmentation"],
+    "loss": DEFAULTS["loss"],
     "schedule": {"name": "dynamic"},
-    "training": {"epochs": 3, "precision": "float32", "checkpoint_minutes": 0},
+    "training": DEFAULTS["training"] | {"epochs": 3, "precision": "float32", "checkpoint_minutes": 0},
     "seeds": [1029],
 }
 
