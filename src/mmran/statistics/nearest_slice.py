@@ -96,7 +96,8 @@ def _predict_fold(
     places = nearest(np.stack([seen[number] for number in tests]), np.stack([seen[number] for number in training]))
     for number, place in zip(tests, places.tolist(), strict=True):
         neighbor = training[place]
-        mask = resized(store.read(neighbor)[1] != 0, store.read(number)[1].shape)
+        theirs, own = (store.read(one, check=False)[1] for one in (neighbor, number))  # thumbnails checked both
+        mask = resized(theirs != 0, own.shape)
         classes = np.eye(len(CLASS_NAMES), dtype=np.float32)[labels[neighbor] - 1]
         writer.add(number, SEED, fold, mask.astype(np.float32), classes)
 
