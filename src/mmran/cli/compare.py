@@ -9,8 +9,9 @@ from mmran.cli.verb import Verb
 from mmran.errors import UserError
 
 if TYPE_CHECKING:
+    from mmran.config.claims import Claim
     from mmran.statistics.comparisons import Comparison
-    from mmran.statistics.intervals import Interval
+    from mmran.statistics.intervals import Bootstrap, Interval
     from mmran.statistics.rows import Row
 
 DEFAULT_REFERENCE = "mmran"
@@ -26,44 +27,50 @@ def _compare_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--against", metavar="ROW", help=f"the row that the others are compared with (default: {DEFAULT_REFERENCE})"
     )
-    parser.add_argument("--metrics", nargs="+", default=["dice", "acc"], metavar="METRIC", help="default: dice acc")
-    parser.add_argument("--claims", type=Path, metavar="CLAIMS.json", help="claims to test; writes claims.csv")
+    parser.add_argument("--metrics", nargs="+", metavar="METRIC", help="default: dice acc")
+    parser.add_argument(
+        "--spec", type=Path, metavar="COMPARISON.json", help="rows, metrics and claims of a configuration"
+    )
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="write every statistic here as csv")
 
 
 def _compare(arguments: Namespace) -> None:
+    from mmran.config.claims import ComparisonSpec
     from mmran.metrics.names import METRICS
     from mmran.statistics.comparisons import compare_all, compare_folders
     from mmran.statistics.intervals import Bootstrap, intervals
     from mmran.statistics.rows import Families, check_same_slices
 
-    unknown = [name for name in arguments.metrics if name not in METRICS]
+    spec = ComparisonSpec.read(arguments.spec) if arguments.spec else ComparisonSpec((), None, ("dice", "acc"), ())
+    metrics = arguments.metrics or spec.metrics
+    names = arguments.rows or spec.rows
+    unknown = [name for name in metrics if name not in METRICS]
     if unknown:
         raise UserError(f"--metrics: {unknown[0]} is unknown, expected some of {', '.join(METRICS)}")
     protocol = arguments.protocol or _only_protocol(arguments.results)
     if arguments.other is not None:
-        both = arguments.rows or _evaluated(arguments.results, protocol) & _evaluated(arguments.other, protocol)
+        both = names or _evaluated(arguments.results, protocol) & _evaluated(arguments.other, protocol)
         if not both:
             raise UserError(f"{arguments.results} and {arguments.other} share no experiment under {protocol}")
         rows, others = (_read_rows(folder, protocol, sorted(both)) for folder in (arguments.results, arguments.other))
-        found = compare_folders(rows, others, arguments.metrics)
+        found = compare_folders(rows, others, metrics)
         _print_comparisons(found, f"{arguments.results} minus {arguments.other}")
         if arguments.output:
             _write(arguments.output, comparisons=found)
         return
-    rows = _read_rows(arguments.results, protocol, arguments.rows)
+    rows = _read_rows(arguments.results, protocol, names)
     check_same_slices(rows)
     bootstrap = Bootstrap(Families.of(rows[0]))
-    against = _reference(rows, arguments.against) if len(rows) > 1 else rows[0]
-    estimated = intervals(rows, arguments.metrics, bootstrap)
-    compared = compare_all(rows, against, arguments.metrics, bootstrap)
+    against = _reference(rows, arguments.against or spec.against) if len(rows) > 1 else rows[0]
+    estimated = intervals(rows, metrics, bootstrap)
+    compared = compare_all(rows, against, metrics, bootstrap)
     _print_intervals(estimated)
     if compared:
         _print_comparisons(compared, f"each row minus {against.label}")
     if arguments.output:
         _write_all(arguments.output, rows, bootstrap, estimated, compared)
-    if arguments.claims:
-        _judge(arguments.claims, rows, arguments.output)
+    if spec.claims:
+        _judge(spec.claims, rows, bootstrap, arguments.output)
 
 
 def _only_protocol(results: Path) -> str:
@@ -153,17 +160,16 @@ def _write(folder: Path, *, comparisons: "Sequence[Comparison]") -> None:
 def _write_all(
     folder: Path,
     rows: "Sequence[Row]",
-    bootstrap: object,
+    bootstrap: "Bootstrap",
     estimated: "Sequence[Interval]",
     compared: "Sequence[Comparison]",
 ) -> None:
     from mmran.statistics.calibration import Calibration, ReliabilityBin, calibrations, reliability_bins
     from mmran.statistics.files import write_csv
-    from mmran.statistics.intervals import Bootstrap, Interval
+    from mmran.statistics.intervals import Interval
     from mmran.statistics.perclass import PerClass, per_class
     from mmran.statistics.strata import Example, Stratum, by_stratum, examples
 
-    assert isinstance(bootstrap, Bootstrap)
     write_csv(folder / "intervals.csv", Interval, estimated)
     _write(folder, comparisons=compared)
     write_csv(folder / "perclass.csv", PerClass, per_class(rows, bootstrap))
@@ -173,14 +179,14 @@ def _write_all(
     write_csv(folder / "reliability.csv", ReliabilityBin, reliability_bins(rows))
 
 
-def _judge(path: Path, rows: "Sequence[Row]", output: Path | None) -> None:
-    from mmran.statistics.claims import Verdict, judge, read_claims
+def _judge(claims: "Sequence[Claim]", rows: "Sequence[Row]", bootstrap: "Bootstrap", output: Path | None) -> None:
+    from mmran.statistics.claims import Verdict, judge
     from mmran.statistics.files import write_csv
 
-    verdicts = judge(read_claims(path), {row.label: row for row in rows})
+    verdicts = judge(claims, {row.label: row for row in rows}, bootstrap)
     print("\nclaims")
     for one in verdicts:
-        print(f"  {one.verdict:17}  {one.sentence}")
+        print(f"  {one.verdict:17}  {one.row} over {one.against}, {one.metric} ({one.sentence})")
     if output:
         write_csv(output / "claims.csv", Verdict, verdicts)
 

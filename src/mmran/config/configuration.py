@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from mmran.config.checks import check_experiment, check_names, check_numbers, check_results, lookup
+from mmran.config.claims import Claim, ComparisonSpec
 from mmran.config.experiment import COMMON_TO_NETWORKS, Experiment
 from mmran.config.figures import FigureSpec
 from mmran.config.load import load, overlay, without_nulls
 from mmran.config.provenance import training_code
-from mmran.config.schema import check_schema
+from mmran.config.schema import check_schema, choices
 from mmran.config.search import SearchSpec
 from mmran.config.tables import TableSpec
 from mmran.config.typed import as_typed
@@ -55,6 +56,7 @@ class Config:
         config = cls(checked)
         for name in checked["protocols"]:
             config.protocol(name)
+        _ = config.comparison
         for name in config.all_experiments():
             check_experiment(config._resolved(name, code={}))
         return config
@@ -136,6 +138,41 @@ class Config:
             rows.append({**row, "experiment": experiment, "style": order.index(experiment)})
         gain = values.pop("paper", {}).get("gain", ())
         return FigureSpec.from_values({"name": name, **values, "rows": rows, "paper_gain": gain})
+
+    @property
+    def comparison(self) -> ComparisonSpec:
+        """What the stage `compare` needs to know: every row of a table of metrics, and the paper's claims.
+
+        Raises:
+            UserError: a claim names no experiment or variant.
+        """
+        shown = [table for table in map(self.table, self.tables) if table.kind == "metrics"]
+        printed = {
+            (f"{row.experiment}/{row.variant}", metric): value
+            for table in shown
+            for row in table.rows
+            for metric, value in row.paper.items()
+        }
+        claims = []
+        for i, claim in enumerate(self.values.get("claims", ())):
+            row, *against = (self._row(name, f"claims.{i}") for name in (claim["row"], *claim["against"]))
+            claims += [
+                Claim(claim["sentence"], row, other, metric, printed.get((row, metric)), printed.get((other, metric)))
+                for metric in claim["metrics"]
+                for other in against
+            ]
+        rows = tuple(dict.fromkeys(f"{row.experiment}/{row.variant}" for table in shown for row in table.rows))
+        metrics = tuple(dict.fromkeys(metric for table in shown for metric in table.metrics))
+        # The row that most claims are about, which is the paper's own network.
+        about = [claim.row for claim in claims if claim.row in rows]
+        return ComparisonSpec(rows, max(about, key=about.count) if about else None, metrics, tuple(claims))
+
+    def _row(self, name: str, where: str) -> str:
+        """EXPERIMENT/VARIANT of a row, aliases followed."""
+        experiment, _, variant = name.partition("/")
+        lookup(self.values["experiments"], experiment, "experiment", where)
+        lookup(dict.fromkeys(choices("variant")), variant or "raw", "variant", where)
+        return f"{self.experiment_name(experiment)}/{variant or 'raw'}"
 
     def experiments(self) -> list[str]:
         """Names of the experiments that some table or figure shows, in the order in which they do."""

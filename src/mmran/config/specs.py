@@ -1,6 +1,7 @@
 """Specifications: what each job needs to know, as files.
 
     results/specs/protocols/NAME.json  experiments/NAME.json  tables/NAME.json  figures/NAME.json  search.json
+    results/specs/comparison.json
     results/specs/jobs/STAGE/...json
 
 A job reads its specification and never the configuration, so an edit during a run cannot reach it. Only a run that
@@ -17,4 +18,5 @@ def stage_texts(config: Config) -> dict[str, str]:
     tables = {f"tables/{name}.json": config.table(name).to_json() for name in config.tables}
     figures = {f"figures/{name}.json": config.figure(name).to_json() for name in config.figures}
     search = {} if config.search is None else {"search.json": config.search.to_json()}
-    return {**search, **protocols, **experiments, **tables, **figures}
+    comparison = {"comparison.json": config.comparison.to_json()}
+    return {**search, **comparison, **protocols, **experiments, **tables, **figures}

@@ -3,35 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from mmran.errors import UserError
-from mmran.files import read_json
-from mmran.metrics.names import METRICS
+from mmran.config.claims import Claim
 from mmran.statistics.comparisons import LEVEL, Comparison, compare, with_holm
+from mmran.statistics.intervals import Bootstrap
 from mmran.statistics.rows import Row
 
 PRINTED_SLICES = 306
 """Every accuracy that the paper prints is a number of slices out of 306."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A sentence of the paper that ranks two rows.
-
-    Attributes:
-        sentence: what the paper says.
-        row, against: EXPERIMENT or EXPERIMENT/VARIANT; the claim is that `row` is better.
-        metric: a name of `METRICS`.
-        printed_row, printed_against: the paper's values, as printed; None where it prints none.
-    """
-
-    sentence: str
-    row: str
-    against: str
-    metric: str
-    printed_row: float | None = None
-    printed_against: float | None = None
 
 
 @dataclass(frozen=True)
@@ -86,23 +65,6 @@ class Verdict:
     verdict: str
 
 
-def read_claims(path: Path) -> list[Claim]:
-    """Read a list of claims.
-
-    Raises:
-        UserError: the file is absent or no list of claims, or a claim names an unknown metric.
-    """
-    values = read_json(path)
-    try:
-        claims = [Claim(**value) for value in values]
-    except TypeError as error:
-        raise UserError(f"{path}: not a list of claims ({error})") from error
-    for claim in claims:
-        if claim.metric not in METRICS:
-            raise UserError(f"{path}: metric {claim.metric} is unknown, expected one of {', '.join(METRICS)}")
-    return claims
-
-
 def slices_of(printed_percent: float, n: int = PRINTED_SLICES) -> int | None:
     """The number of slices k whose share of n prints as this percentage with two decimals; None if there is none."""
     k = round(printed_percent / 100 * n)
@@ -132,18 +94,19 @@ def printed_test(printed_a: float, printed_b: float, n: int = PRINTED_SLICES) ->
     return PrintedTest(mcnemar_exact(ahead, 0), ahead + 2 * max(within) if within else None)
 
 
-def judge(claims: Sequence[Claim], rows: Mapping[str, Row]) -> list[Verdict]:
+def judge(claims: Sequence[Claim], rows: Mapping[str, Row], bootstrap: Bootstrap | None = None) -> list[Verdict]:
     """Test every claim on our rows.
 
     Args:
         claims: of the paper.
         rows: label -> row; rows that a claim names and that are not there leave it untestable.
+        bootstrap: of the rows' families, shared with other statistics; made here if None.
 
     Returns:
         One verdict per claim; Holm's correction runs over all claims of one metric.
     """
     testable = [claim for claim in claims if claim.row in rows and claim.against in rows]
-    tested = with_holm([compare(rows[claim.row], rows[claim.against], claim.metric) for claim in testable])
+    tested = with_holm([compare(rows[claim.row], rows[claim.against], claim.metric, bootstrap) for claim in testable])
     found = {id(claim): comparison for claim, comparison in zip(testable, tested, strict=True)}
     return [_verdict(claim, found.get(id(claim))) for claim in claims]
 

@@ -1,8 +1,7 @@
-import json
-
 import pytest
 
 from mmran.cli import main
+from mmran.config.claims import Claim, ComparisonSpec
 from tests.unit.statistics.samples import cases, publish
 
 
@@ -34,12 +33,13 @@ def test_every_row_has_an_interval_and_a_difference_to_mmran(results, capsys):
 
 
 def test_every_statistic_is_written(results, tmp_path):
-    claims = tmp_path / "claims.json"
-    claims.write_text(json.dumps([{"sentence": "s", "row": "mmran", "against": "chen", "metric": "dice"}]))
+    claims = (Claim("MMRAN is better", "mmran/raw", "chen/raw", "acc", 89.87, 86.93),)
+    spec = tmp_path / "comparison.json"
+    spec.write_text(ComparisonSpec(("mmran/raw", "chen/raw"), "mmran/raw", ("dice", "acc"), claims).to_json())
     written = []
     for name in ("one", "two"):
         output = tmp_path / name
-        assert main(["compare", str(results), "--output", str(output), "--claims", str(claims)]) == 0
+        assert main(["compare", str(results), "--output", str(output), "--spec", str(spec)]) == 0
         written.append({path.name: path.read_bytes() for path in output.iterdir()})
     assert written[0] == written[1]
     names = ("calibration", "claims", "comparisons", "intervals", "perclass", "reliability", "strata", "worst")

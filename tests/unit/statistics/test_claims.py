@@ -1,11 +1,8 @@
-import dataclasses
-import json
-
 import pytest
 from scipy import stats
 
-from mmran.errors import UserError
-from mmran.statistics.claims import Claim, PrintedTest, judge, mcnemar_exact, printed_test, read_claims, slices_of
+from mmran.config.claims import Claim
+from mmran.statistics.claims import PrintedTest, judge, mcnemar_exact, printed_test, slices_of
 from tests.unit.statistics.samples import cases, row, sample
 
 MMRAN = 89.87
@@ -87,15 +84,3 @@ def test_an_absent_row_leaves_a_claim_untestable_but_not_its_print():
     found = judge([claim], {"a": sample()})[0]
     assert (found.verdict, found.ours_row, found.max_discordant) == ("untestable", None, 17)
     assert found.best_p == pytest.approx(2 / 2**9)
-
-
-def test_claims_are_read_and_an_unknown_metric_is_named(tmp_path):
-    path = tmp_path / "claims.json"
-    path.write_text(json.dumps([dataclasses.asdict(DICE)]))
-    assert read_claims(path) == [DICE]
-    path.write_text(json.dumps([dataclasses.asdict(DICE) | {"metric": "dcie"}]))
-    with pytest.raises(UserError, match=r"claims\.json: metric dcie is unknown, expected one of dice"):
-        read_claims(path)
-    path.write_text('[{"row": "a"}]')
-    with pytest.raises(UserError, match=r"claims\.json: not a list of claims"):
-        read_claims(path)

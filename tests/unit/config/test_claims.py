@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import pytest
+
+from mmran.config.claims import Claim, ComparisonSpec
+from mmran.config.configuration import Config
+from mmran.config.load import load
+from mmran.errors import UserError
+
+PAPER = Path(__file__).parents[3] / "config.yaml"
+
+
+def config(**claim) -> Config:
+    values = load([PAPER])
+    if claim:
+        values["claims"] = [{"sentence": "s", "row": "mmran", "against": ["chen"], "metrics": ["acc"]} | claim]
+    return Config.checked(values)
+
+
+def test_a_claim_takes_the_printed_values_from_the_tables_and_follows_aliases():
+    found = config(row="mmran", against=["baseline", "chen"], metrics=["acc", "soft_dice"]).comparison.claims
+    assert found == (
+        Claim("s", "mmran/raw", "dynamic/raw", "acc", 89.87, 86.93),
+        Claim("s", "mmran/raw", "chen/raw", "acc", 89.87, 86.93),
+        Claim("s", "mmran/raw", "dynamic/raw", "soft_dice", None, None),
+        Claim("s", "mmran/raw", "chen/raw", "soft_dice", None, None),
+    )
+
+
+def test_a_variant_is_a_row_of_its_own():
+    found = config(row="mmran/pkp", against=["mmran"], metrics=["dice"]).comparison.claims
+    assert found == (Claim("s", "mmran/pkp", "mmran/raw", "dice", 80.03, 79.87),)
+
+
+def test_every_claim_of_the_paper_has_both_printed_values():
+    comparison = config().comparison
+    assert len(comparison.claims) > 70
+    assert [claim for claim in comparison.claims if claim.printed_row is None or claim.printed_against is None] == []
+    assert {claim.row for claim in comparison.claims} <= set(comparison.rows)
+    assert comparison.against == "mmran/raw"
+
+
+@pytest.mark.parametrize(
+    ("claim", "message"),
+    [
+        ({"row": "mmrna"}, r"claims\.0: no experiment 'mmrna'"),
+        ({"against": ["chen/filled"]}, r"claims\.0: no variant 'filled'"),
+        ({"metrics": ["dcie"]}, r"claims\.0\.metrics\.0: 'dcie' is unknown"),
+    ],
+)
+def test_a_claim_about_nothing_is_refused(claim, message):
+    with pytest.raises(UserError, match=message):
+        config(**claim)
+
+
+def test_a_comparison_reads_back_equal(tmp_path):
+    comparison = config().comparison
+    (tmp_path / "comparison.json").write_text(comparison.to_json())
+    assert ComparisonSpec.read(tmp_path / "comparison.json") == comparison
+    (tmp_path / "odd.json").write_text('{"rows": []}')
+    with pytest.raises(UserError, match=r"odd\.json: not the specification of a comparison"):
+        ComparisonSpec.read(tmp_path / "odd.json")
