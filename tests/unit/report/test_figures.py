@@ -5,9 +5,11 @@ import matplotlib
 import pytest
 
 from mmran.cli.figures import VERBS
+from mmran.config.schema import choices
 from mmran.data.store import SliceStore
 from mmran.errors import UserError
 from mmran.files import sha256_file, write_json
+from mmran.report.figures import KINDS
 from tests.unit.report.evaluated import MULTITASK, ROWS, SEGMENTER, draw, predict
 
 
@@ -106,3 +108,7 @@ def test_text_in_an_svg_stays_text_and_a_dollar_sign_in_a_label_starts_no_formul
     assert any("$\\notacommand{$ <b>" in text for text in texts)
     assert "false positive rate" in texts
     assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_schema_allows_exactly_the_kinds_that_are_drawn():
+    assert set(choices("figure_kind")) == set(KINDS)

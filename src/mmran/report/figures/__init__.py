@@ -16,12 +16,12 @@ from mmran.config.figures import FigureSpec
 from mmran.data.store import SliceStore
 from mmran.errors import UserError
 from mmran.files import atomic_path, write_text
-from mmran.report.figures import confusion, hole_filling, outlines, roc, style
+from mmran.report.figures import cases, confusion, curves, hole_filling, outlines, roc, style
 from mmran.report.figures.rows import read_rows
 
-PICTURES = {"hole-filling": hole_filling.draw, "outlines": outlines.draw}
+PICTURES = {"hole-filling": hole_filling.draw, "outlines": outlines.draw, "cases": cases.draw}
 """Kinds that show slices, and so need the store."""
-CHARTS = {"confusion": confusion.draw, "roc": roc.draw}
+CHARTS = {"confusion": confusion.draw, "roc": roc.draw, "curves": curves.draw}
 KINDS = (*PICTURES, *CHARTS)
 
 
