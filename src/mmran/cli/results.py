@@ -9,7 +9,9 @@ from mmran.cli.verb import Verb
 from mmran.errors import UserError
 
 if TYPE_CHECKING:
+    from mmran.config.tables import TableSpec
     from mmran.evaluation.summary import Summary
+    from mmran.report.uncertainty import Uncertainty
 
 
 def _evaluate_arguments(parser: ArgumentParser) -> None:
@@ -61,7 +63,6 @@ def _table_arguments(parser: ArgumentParser) -> None:
 def _table(arguments: Namespace) -> None:
     from mmran.config.tables import TableSpec
     from mmran.report.formats import write_table
-    from mmran.report.notes import notes_of
     from mmran.report.results import read_costs, read_summary, spec_digest
     from mmran.report.sizes import parameters_table, read_sizes
     from mmran.report.tables import metrics_table
@@ -75,9 +76,24 @@ def _table(arguments: Namespace) -> None:
     else:
         summaries = {name: read_summary(results, name, protocol) for name in experiments}
         expected = {name: spec_digest(results, name, protocol) for name in experiments}
-        table = metrics_table(spec, summaries, expected, notes_of(results, protocol, spec.rows))
+        table = metrics_table(spec, summaries, expected, *_trust(spec, results, protocol))
     for path in write_table(table, arguments.output):
         print(path)
+
+
+def _trust(spec: "TableSpec", results: Path, protocol: str) -> "tuple[Uncertainty | None, list[str]]":
+    """Intervals and tests of a table, and its notes; no interval where the test slices allow none."""
+    from mmran.report.notes import notes_of
+    from mmran.report.uncertainty import measure
+    from mmran.statistics.rows import Row
+
+    notes = notes_of(results, protocol, spec.rows)
+    folders = [results / "experiments" / row.experiment / protocol for row in spec.rows]
+    rows = [Row.read(folder, row.variant, row.label) for folder, row in zip(folders, spec.rows, strict=True)]
+    try:
+        return measure(rows, spec.metrics), notes
+    except UserError as error:
+        return None, [*notes, f"No intervals: {error}."]
 
 
 def _show_arguments(parser: ArgumentParser) -> None:

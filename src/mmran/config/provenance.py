@@ -36,7 +36,7 @@ STAGES = {
     "networks": ("mmran.networks.complexity",),
     "search": ("mmran.tune.search", "mmran.tune.runner"),
     "search_report": ("mmran.report.search",),
-    "table": ("mmran.report.tables",),
+    "table": ("mmran.report.tables", "mmran.report.sizes", "mmran.report.notes"),
     "figure": ("mmran.report.figures",),
 }
 

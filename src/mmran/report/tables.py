@@ -13,6 +13,8 @@ from mmran.evaluation.summary import Summary, Values
 from mmran.metrics.names import METRICS
 from mmran.report.formats import MISSING, Cell, Column, Table
 from mmran.report.results import refuse_mixing
+from mmran.report.uncertainty import Uncertainty
+from mmran.statistics.intervals import Interval
 
 COMPANIONS: Mapping[str, Sequence[str]] = {
     "hd95_mm": ("hd95_median_mm", "hd95_overlapping_mm", "n_missed", "n_no_overlap"),
@@ -31,17 +33,19 @@ def metrics_table(
     spec: TableSpec,
     summaries: Mapping[str, Summary],
     expected_specs: Mapping[str, str],
+    uncertainty: Uncertainty | None = None,
     notes: Sequence[str] = (),
 ) -> Table:
     """A table of metrics.
 
-    Several seeds are printed as their mean and standard deviation. The csv has them in columns, and names where each
-    row comes from: seeds, experiment, variant and specification.
+    Several seeds are printed as their mean and standard deviation. The csv has deviations and intervals in columns,
+    and names where each row comes from: seeds, experiment, variant and specification.
 
     Args:
         spec: what the table shows.
         summaries: experiment -> its summary.
         expected_specs: experiment -> SHA-256 of its specification as it is now.
+        uncertainty: intervals, and what is set in bold; without it, the best printed values are.
         notes: sentences below the table, after those on protocol and metrics.
 
     Raises:
@@ -56,20 +60,28 @@ def metrics_table(
     columns.append(_column("n", "n", [Cell(str(chosen[row.experiment].n)) for row in spec.rows]))
     shown = _with_companions(spec.metrics)
     for name in shown:
-        columns.append(_column(name, METRICS[name].title, _metric_cells(name, by_seed)))
+        columns.append(_column(name, METRICS[name].title, _metric_cells(name, by_seed, uncertainty)))
         if several:
             columns.append(_hidden(f"{name}_sd", [_deviation(name, seeds) or MISSING for seeds in by_seed]))
+        if uncertainty and name in uncertainty.intervals[0]:
+            bounds = [_bounds(name, known[name]) for known in uncertainty.intervals]
+            columns.append(_hidden(f"{name}_low", [low for low, _ in bounds]))
+            columns.append(_hidden(f"{name}_high", [high for _, high in bounds]))
     for name in spec.metrics:
         paper = [row.paper.get(name) for row in spec.rows]
         printed = _marked([_printed(name, [value and value / METRICS[name].scale]) for value in paper], name)
         columns.append(_column(f"paper_{name}", "paper", printed))
     columns += [
+        *([_hidden("n_families", [str(uncertainty.n_families)] * len(spec.rows))] if uncertainty else []),
         _hidden("seeds", [" ".join(str(seed.seed) for seed in chosen[row.experiment].seeds) for row in spec.rows]),
         _hidden("experiment", [row.experiment for row in spec.rows]),
         _hidden("variant", [row.variant for row in spec.rows]),
         _hidden("spec", [chosen[row.experiment].digests["spec"][:12] for row in spec.rows]),
     ]
-    below = [*_notes(spec, list(chosen.values()), several), *([HD95_NOTE] if "hd95_mm" in shown else []), *notes]
+    below = _notes(spec, list(chosen.values()), several)
+    below += [uncertainty.note] if uncertainty else []
+    below += [HD95_NOTE] if "hd95_mm" in shown else []
+    below += notes
     rows = tuple(zip(*(cells for _, cells in columns), strict=True))
     return Table(spec.name, spec.title, tuple(column for column, _ in columns), rows, tuple(below))
 
@@ -105,13 +117,29 @@ def _values_by_seed(table: str, row: TableRow, summary: Summary) -> list[Values]
     return [known[row.variant] for known in variants]
 
 
-def _metric_cells(name: str, by_seed: Sequence[Sequence[Values]]) -> list[Cell]:
+def _metric_cells(name: str, by_seed: Sequence[Sequence[Values]], uncertainty: Uncertainty | None) -> list[Cell]:
     cells = _marked([_printed(name, [values[name] for values in seeds]) for seeds in by_seed], name)
-    deviations = [_deviation(name, seeds) for seeds in by_seed]
-    return [
-        Cell(cell.text, cell.best, f"± {deviation}" if deviation else "")
-        for cell, deviation in zip(cells, deviations, strict=True)
-    ]
+    result = []
+    for i, cell in enumerate(cells):
+        deviation = _deviation(name, by_seed[i])
+        spread = [f"± {deviation}"] if deviation else []
+        best = cell.best
+        if uncertainty and name in uncertainty.intervals[i]:
+            low, high = _bounds(name, uncertainty.intervals[i][name])
+            spread += [f"[{low}, {high}]"] if low != MISSING else []
+            best = cell.text != MISSING and name in uncertainty.not_worse and uncertainty.not_worse[name][i]
+        result.append(Cell(cell.text, best, " ".join(spread)))
+    return result
+
+
+def _bounds(name: str, interval: Interval) -> tuple[str, str]:
+    """Both ends of an interval as printed."""
+    if interval.low is None or interval.high is None:
+        return MISSING, MISSING
+    # The last decimals of a bound are noise of the resampling.
+    decimals = max(METRICS[name].decimals - 1, 1)
+    low, high = (f"{value * METRICS[name].scale:.{decimals}f}" for value in (interval.low, interval.high))
+    return low, high
 
 
 def _printed(name: str, by_seed: Sequence[float | None]) -> str:
