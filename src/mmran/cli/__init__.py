@@ -33,8 +33,8 @@ STAGES = {
     "before a run": ("plan", "why", "accept", "networks"),
     "data": ("phantom", "convert", "verify", "split"),
     "training": ("run", "train", "search"),
-    "evaluation": ("predict", "evaluate"),
-    "results": ("compare", "trace", "table", "figure", "search-report", "show"),
+    "evaluation": ("predict", "evaluate", "nearest-slice"),
+    "results": ("compare", "trace", "table", "figure", "search-report", "show", "overview"),
 }
 """The verbs in the order of the stages; a verb that is missing here is listed last."""
 
@@ -63,7 +63,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     # Used by the workflow: the specification of the job that this verb does, and whose record it writes.
     parser.add_argument("--job", type=Path, help=argparse.SUPPRESS)
     verbs = parser.add_subparsers(
-        dest="verb", required=True, metavar="VERB", help="one of the above; `mmran VERB --help` explains it"
+        dest="verb", required=True, metavar="VERB", help="one of the verbs above; `mmran VERB --help` explains it"
     )
     subparsers = {}
     for verb in VERBS:

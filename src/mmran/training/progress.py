@@ -44,11 +44,9 @@ class Progress:
         parts += [f"alpha {row.values['alpha']:.2f}"] if "alpha" in row.values else []
         metrics = [(name, getattr(row, key)) for name, key in _METRICS]
         parts += [f"val {name} {100 * value:.2f}" for name, value in metrics if value is not None]
-        ending = "\x1b[K" if sys.stderr.isatty() else ""
-        start = "\r" if ending else ""
         self.log(
-            f"{start}{self.name}  epoch {done}/{self.epochs}  {row.stage}  {'  '.join(parts)}  "
-            f"{row.images_per_s} images/s  {_clock(left)} left{ending}"
+            f"{self.name}  epoch {done}/{self.epochs}  {row.stage}  {'  '.join(parts)}  "
+            f"{row.images_per_s} images/s  {_clock(left)} left"
         )
 
 
