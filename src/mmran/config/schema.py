@@ -1,24 +1,29 @@
 """The schema of the configuration: every key, its type, its range and its meaning, read from `schema.yaml`."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from mmran.data.protocol import APART, METHODS
 from mmran.errors import UserError, known_names
 from mmran.metrics.names import METRICS
 
 _PATH = Path(__file__).with_name("schema.yaml")
 
+_NAMES: dict[str, Iterable[str]] = {"metric": METRICS, "method": METHODS, "apart": APART}
+"""Definition of the schema -> the registry that holds its names."""
+
 
 @functools.cache
 def schema() -> dict[str, Any]:
-    """The schema, as JSON Schema 2020-12; the names of metrics are those of `mmran.metrics.names`."""
+    """The schema, as JSON Schema 2020-12."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     values: dict[str, Any] = yaml.load(_PATH.read_text(encoding="utf-8"), Loader=loader)
-    values["$defs"]["metric"]["enum"] = list(METRICS)
+    for definition, names in _NAMES.items():
+        values["$defs"][definition]["enum"] = list(names)
     return values
 
 
