@@ -22,7 +22,10 @@ def _compare_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("other", type=Path, metavar="OTHER", nargs="?", help="compare with this folder's experiments")
     parser.add_argument("--protocol", help="split protocol (default: the only one that was evaluated)")
     parser.add_argument(
-        "--rows", nargs="+", metavar="ROW", help="EXPERIMENT or EXPERIMENT/VARIANT (default: every experiment, raw)"
+        "--rows",
+        nargs="+",
+        metavar="ROW",
+        help="EXPERIMENT or EXPERIMENT/VARIANT, besides those of --spec (default: all)",
     )
     parser.add_argument(
         "--against", metavar="ROW", help=f"the row that the others are compared with (default: {DEFAULT_REFERENCE})"
@@ -43,7 +46,7 @@ def _compare(arguments: Namespace) -> None:
 
     spec = ComparisonSpec.read(arguments.spec) if arguments.spec else ComparisonSpec((), None, ("dice", "acc"), ())
     metrics = arguments.metrics or spec.metrics
-    names = arguments.rows or spec.rows
+    names = (*spec.rows, *(arguments.rows or ()))
     unknown = [name for name in metrics if name not in METRICS]
     if unknown:
         raise UserError(f"--metrics: {unknown[0]} is unknown, expected some of {', '.join(METRICS)}")
@@ -69,7 +72,7 @@ def _compare(arguments: Namespace) -> None:
         _print_comparisons(compared, f"each row minus {against.label}")
     if arguments.output:
         _write_all(arguments.output, rows, bootstrap, estimated, compared)
-    if spec.claims:
+    if arguments.spec:
         _judge(spec.claims, rows, bootstrap, arguments.output)
 
 

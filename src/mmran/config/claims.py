@@ -36,7 +36,8 @@ class ComparisonSpec:
 
     Attributes:
         rows: EXPERIMENT/VARIANT of every row that a table of metrics shows.
-        against: the row that the others are compared with; None without claims.
+        against: the row that the others are compared with: the one that most claims are about, else the last one; None
+            without a row.
         metrics: the columns of these tables.
         claims: those to test.
     """

@@ -141,10 +141,10 @@ class Config:
 
     @property
     def comparison(self) -> ComparisonSpec:
-        """What the stage `compare` needs to know: every row of a table of metrics, and the paper's claims.
+        """What the stage `compare` needs to know: every row of a table of metrics, and the claims about experiments.
 
         Raises:
-            UserError: a claim names no experiment or variant.
+            UserError: a claim names no variant.
         """
         shown = [table for table in map(self.table, self.tables) if table.kind == "metrics"]
         printed = {
@@ -153,25 +153,33 @@ class Config:
             for row in table.rows
             for metric, value in row.paper.items()
         }
-        claims = []
+        claims: list[Claim] = []
         for i, claim in enumerate(self.values.get("claims", ())):
             row, *against = (self._row(name, f"claims.{i}") for name in (claim["row"], *claim["against"]))
             claims += [
                 Claim(claim["sentence"], row, other, metric, printed.get((row, metric)), printed.get((other, metric)))
                 for metric in claim["metrics"]
                 for other in against
+                if row is not None and other is not None
             ]
         rows = tuple(dict.fromkeys(f"{row.experiment}/{row.variant}" for table in shown for row in table.rows))
         metrics = tuple(dict.fromkeys(metric for table in shown for metric in table.metrics))
         # The row that most claims are about, which is the paper's own network.
-        about = [claim.row for claim in claims if claim.row in rows]
-        return ComparisonSpec(rows, max(about, key=about.count) if about else None, metrics, tuple(claims))
+        about = [one.row for one in claims if one.row in rows]
+        reference = max(about, key=about.count) if about else rows[-1] if rows else None
+        return ComparisonSpec(rows, reference, metrics, tuple(claims))
 
-    def _row(self, name: str, where: str) -> str:
-        """EXPERIMENT/VARIANT of a row, aliases followed."""
+    @property
+    def compared(self) -> list[str]:
+        """Names of the experiments that the stage `compare` reads."""
+        return list(dict.fromkeys(row.partition("/")[0] for row in self.comparison.rows))
+
+    def _row(self, name: str, where: str) -> str | None:
+        """EXPERIMENT/VARIANT of a row, aliases followed; None for an experiment that an overlay removed."""
         experiment, _, variant = name.partition("/")
-        lookup(self.values["experiments"], experiment, "experiment", where)
         lookup(dict.fromkeys(choices("variant")), variant or "raw", "variant", where)
+        if experiment not in self.values["experiments"]:
+            return None
         return f"{self.experiment_name(experiment)}/{variant or 'raw'}"
 
     def experiments(self) -> list[str]:
