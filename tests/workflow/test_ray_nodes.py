@@ -1,4 +1,4 @@
-"""Several machines, each played by a Ray node of its own here: one fails, and its trial goes on on another."""
+"""Several machines, each simulated by a Ray node: one fails, and its trial continues on another."""
 
 import contextlib
 import secrets
@@ -50,9 +50,9 @@ class Node:
         return "Ray runtime started" in self.log.read_text()
 
     def fail(self) -> None:
-        """Like a machine without power: nothing of it says goodbye."""
+        """Like a power failure: no process shuts down cleanly."""
         processes = self.processes()
-        # Those first who would notice that others are gone.
+        # Kill first what would notice that the others are gone.
         for process in sorted(processes, key=lambda process: "raylet" not in process.name()):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -86,7 +86,7 @@ def trains_here(node: Node, log: Path) -> bool:
 
 @pytest.fixture
 def machines(tmp_path: Path) -> Iterator[tuple[dict[str, str], list[Node]]]:
-    """How to reach a head, which only keeps the books, and two machines with a processor each."""
+    """The environment that reaches a head without CPUs, and two machines with one CPU each."""
     token = tmp_path / "token"
     token.write_text(secrets.token_hex(32) + "\n")
     reach = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
@@ -107,7 +107,7 @@ def machines(tmp_path: Path) -> Iterator[tuple[dict[str, str], list[Node]]]:
             node.fail()
 
 
-def test_a_trial_whose_machine_fails_goes_on_on_another_and_ends_in_the_same_bits(
+def test_a_trial_whose_machine_fails_continues_on_another_and_ends_with_the_same_bits(
     tiny: Path, tmp_path: Path, machines: tuple[dict[str, str], list[Node]]
 ) -> None:
     reach, nodes = machines

@@ -11,7 +11,7 @@ from mmran.errors import UserError
 
 @dataclass(frozen=True)
 class Slices:
-    """How many slices train, validate and test in one fold, how many folds there are, and who says so."""
+    """Number of slices that train, validate and test in one fold, number of folds, and the source of the numbers."""
 
     train: int
     val: int
@@ -21,10 +21,10 @@ class Slices:
 
 
 def count_slices(config: Config, protocol: str) -> Slices:
-    """Slices of a protocol: of its csv where it is made already, otherwise worked out.
+    """Slices of a protocol: counted in its csv if it exists, otherwise derived from the size of the data set.
 
     Raises:
-        UserError: the protocol is a csv of the user's own that cannot be read.
+        UserError: the protocol is a csv of the user that cannot be read.
     """
     found = config.protocol(protocol)
     path = config.results / "splits" / f"{protocol}.csv"
@@ -52,7 +52,7 @@ def _listed(path: Path) -> Slices:
         rows = pd.read_csv(path, usecols=["fold", "role"])
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{path}: no split that can be read ({error}); expected a csv with columns slice, fold, role"
+            f"{path}: not a readable split ({error}); expected a csv with columns slice, fold, role"
         ) from error
     folds = max(1, rows["fold"].nunique())
     train, val, test = (round((rows["role"] == role).sum() / folds) for role in ("train", "val", "test"))
@@ -60,7 +60,7 @@ def _listed(path: Path) -> Slices:
 
 
 def stored_slices(config: Config) -> tuple[int, int, str]:
-    """Slices and patients of the store, and who says so: its index, the phantom or the published data set."""
+    """Number of slices and patients, and their source: the store's index, the phantom or the published data set."""
     index = config.results / "data" / "index.csv"
     if index.is_file():
         import pandas as pd

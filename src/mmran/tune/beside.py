@@ -10,6 +10,7 @@ from types import FrameType
 
 from mmran.errors import UserError
 from mmran.tune.head import end_with_parent, head
+from mmran.tune.places import cache_problem, scratch_folder, short_parent
 
 
 def run_beside_head(command: Sequence[str], cpus: int, gpus: int) -> int:
@@ -26,13 +27,18 @@ def run_beside_head(command: Sequence[str], cpus: int, gpus: int) -> int:
     Raises:
         UserError: the program does not exist, or the head does not start.
     """
-    with head(cpus, gpus) as environment:
+    with contextlib.ExitStack() as stack:
+        environment = stack.enter_context(head(cpus, gpus))
+        if problem := cache_problem():
+            folder = stack.enter_context(scratch_folder(short_parent(), "mmran-cache-"))
+            environment["XDG_CACHE_HOME"] = str(folder)
+            print(f"mmran run: {problem}; caches are kept in {folder} for this run", file=sys.stderr)
         print(f"Ray head with {cpus} CPUs and {gpus} GPUs at {environment['RAY_ADDRESS']}", file=sys.stderr)
         return run_passing_signals(command, environment)
 
 
 def run_passing_signals(command: Sequence[str], environment: dict[str, str]) -> int:
-    """Run a command in a process group of its own and pass signals on; returns its exit code.
+    """Run a command in its own process group and pass signals on; returns its exit code.
 
     Args:
         command: program and arguments.

@@ -155,7 +155,7 @@ def _await_start(process: subprocess.Popen[bytes], address: Path, log: Path) -> 
 
 
 def end_with_parent() -> None:
-    """In a child: lead a process group of its own, and end when the parent ends, even if that is killed."""
+    """In a child: lead a process group, and end when the parent ends, even if that is killed."""
     os.setsid()
     # A run started in the background ignores SIGINT, and its children inherit that: what we pass on has to arrive.
     signal.signal(signal.SIGINT, signal.SIG_DFL)

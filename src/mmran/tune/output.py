@@ -43,7 +43,11 @@ class Output:
             try:
                 self._file = log.open("w", encoding="utf-8")
             except OSError as error:
-                raise UserError(f"--log {log}: cannot be written ({error.strerror})") from error
+                raise UserError(f"--log {log}: cannot be written ({str(error.strerror).lower()})") from error
+
+    def __getstate__(self) -> dict[str, object]:
+        """Tune pickles its callbacks with its own state; an open file cannot be pickled."""
+        return {**vars(self), "_file": None}
 
     def __enter__(self) -> "Output":
         return self

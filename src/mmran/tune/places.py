@@ -87,8 +87,20 @@ def _problem(name: str) -> str | None:
     return unusable(Path(name), FOLDER_BYTES)
 
 
+def cache_problem(environment: Mapping[str, str] = os.environ) -> str | None:
+    """Why programs cannot keep caches in the user's home; None if they can. Snakemake does not start without."""
+    name = environment.get("XDG_CACHE_HOME") or f"{environment.get('HOME', '~')}/.cache"
+    folder = Path(name).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, RuntimeError) as error:
+        return f"{folder}: {str(getattr(error, 'strerror', None) or error).lower()}"
+    return None
+
+
 def unusable(folder: Path, n_bytes: int) -> str | None:
-    """Why a folder cannot hold so many bytes; None if it can."""
+    """Why a folder cannot hold `n_bytes`; None if it can."""
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(4096))

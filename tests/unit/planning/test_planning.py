@@ -79,7 +79,7 @@ def test_a_csv_of_ones_own_is_counted_before_it_is_a_split(tmp_path: Path) -> No
     path = tmp_path / "mine.csv"
     protocols = {"mine": {"method": "file", "apart": "none", "path": str(path)}}
     found = config(tmp_path, protocols=protocols)
-    with pytest.raises(UserError, match=r"mine\.csv: no split that can be read .* expected a csv with columns"):
+    with pytest.raises(UserError, match=r"mine\.csv: not a readable split .* expected a csv with columns"):
         count_slices(found, "mine")
     path.write_text("slice,fold,role\n1,0,train\n2,0,train\n3,0,val\n4,0,test\n")
     assert count_slices(found, "mine") == Slices(2, 1, 1, 1, str(path))

@@ -83,3 +83,10 @@ def test_too_few_processes_are_refused_before_ray_hangs(monkeypatch: pytest.Monk
         check_process_limit(2)
     monkeypatch.setattr(places, "_process_limits", lambda: iter([(10_000, 900, "ulimit -u")]))
     check_process_limit(2)
+
+
+def test_a_home_that_cannot_hold_caches_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert places.cache_problem({"HOME": str(tmp_path)}) is None
+    assert places.cache_problem({"HOME": str(tmp_path / "file")}) == f"{tmp_path}/file/.cache: not a directory"
+    assert places.cache_problem({"HOME": str(tmp_path / "file"), "XDG_CACHE_HOME": str(tmp_path / "cache")}) is None
