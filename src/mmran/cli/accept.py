@@ -3,7 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from mmran.cli.experiments import config_argument
+from mmran.cli.experiments import config_argument, configuration_files
 from mmran.cli.verb import Verb
 from mmran.errors import UserError
 
@@ -24,7 +24,7 @@ def _accept(arguments: Namespace) -> None:
 
     if (arguments.experiment is None) != arguments.all:
         raise UserError("expected the name of an experiment or --all")
-    values = load(arguments.config)
+    values = load(configuration_files(arguments))
     values |= {"results": str(arguments.results)} if arguments.results else {}
     values |= {"source": arguments.source} if arguments.source else {}
     config = Config.checked(values)

@@ -40,4 +40,4 @@ def test_the_figure_has_a_line_per_class_and_names_who_is_left_out(results, tmp_
     svg = (tmp_path / "figure.svg").read_text()
     for text in ("worst", "median", "best", "meningioma", "glioma", "pituitary tumor"):
         assert f">{text}<" in svg
-    assert "No network of this figure draws masks." in draw(results, tmp_path, "cases", ROWS[1:2])
+    assert "No network of this figure predicts masks." in draw(results, tmp_path, "cases", ROWS[1:2])

@@ -43,6 +43,6 @@ def test_a_figure_without_an_eligible_slice_says_so_on_its_canvas(results, tmp_p
     assert "No test slice of Segmenter et al. gains Dice from hole filling" in caption
     assert (tmp_path / "figure.png").stat().st_size > 0
     assert "no holes to fill" in draw(results, tmp_path, "hole-filling", ROWS[1:2])
-    assert "No network of this figure draws masks." in draw(results, tmp_path, "outlines", ROWS[1:2])
+    assert "No network of this figure predicts masks." in draw(results, tmp_path, "outlines", ROWS[1:2])
     for kind in ("confusion", "roc"):
-        assert "No network of this figure tells classes." in draw(results, tmp_path, kind, ROWS[:1])
+        assert "No network of this figure predicts classes." in draw(results, tmp_path, kind, ROWS[:1])

@@ -1,7 +1,7 @@
 """The paper's figures, one module per kind: specification and results -> a drawing and its caption.
 
-Drawn from cases.csv, predictions.h5, summary.json and the slice store alone. A figure whose results hold nothing
-to draw says so on its canvas.
+Figures read cases.csv, predictions.h5, summary.json, history.csv and the slice store alone. A figure without
+anything to draw says so on its canvas.
 """
 
 from pathlib import Path
@@ -16,29 +16,35 @@ from mmran.config.figures import FigureSpec
 from mmran.data.store import SliceStore
 from mmran.errors import UserError
 from mmran.files import atomic_path, write_text
-from mmran.report.figures import cases, confusion, curves, hole_filling, outlines, roc, style
+from mmran.report.figures import cases, confusion, curves, forest, hole_filling, outlines, reliability, roc, style
 from mmran.report.figures.rows import read_rows
 
 PICTURES = {"hole-filling": hole_filling.draw, "outlines": outlines.draw, "cases": cases.draw}
-"""Kinds that show slices, and so need the store."""
-CHARTS = {"confusion": confusion.draw, "roc": roc.draw, "curves": curves.draw}
+"""Kinds that show slices and need the store."""
+CHARTS = {
+    "confusion": confusion.draw,
+    "roc": roc.draw,
+    "curves": curves.draw,
+    "forest": forest.draw,
+    "reliability": reliability.draw,
+}
 KINDS = (*PICTURES, *CHARTS)
 
 
 def make_figure(spec: FigureSpec, results: Path, protocol: str, store_path: Path | None, output: Path) -> list[Path]:
-    """Draw a figure and write it as svg and png, with its caption as txt, beside each other.
+    """Draw a figure and write it as svg, png and pdf, with its caption as txt, next to each other.
 
-    Equal results give equal files: no date, no ids drawn by lot, no setting of the user's.
+    Equal results give equal files: no date, no random ids, no setting of the user's.
 
     Args:
         spec: what the figure shows.
         results: folder of experiments/ and specs/.
         protocol: the split protocol.
         store_path: the slice store, of kinds that show slices.
-        output: its stem is the stem of the three files.
+        output: its stem is the stem of the four files.
 
     Returns:
-        The three paths.
+        The four paths.
 
     Raises:
         UserError: results are absent, damaged, outdated or of different slices, or the kind needs a store.

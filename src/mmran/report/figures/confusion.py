@@ -42,7 +42,7 @@ def draw(spec: FigureSpec, rows: Sequence[Row]) -> style.Drawing:
     """One matrix per classifying network, counts and row percentages, all on one scale."""
     classifying = [row for row in rows if row.classifies]
     if not classifying:
-        return style.message(spec.title, "No network of this figure tells classes.")
+        return style.message(spec.title, "No network of this figure predicts classes.")
     n_bands = -(-len(classifying) // MOST_COLUMNS)
     band = _HEAD_INCHES + _PANEL_INCHES
     figure = style.new_figure(n_bands * band + _FOOT_INCHES)

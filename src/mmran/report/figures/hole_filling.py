@@ -35,7 +35,7 @@ def largest_gains(row: Row) -> pd.DataFrame:
 
 
 def draw(spec: FigureSpec, rows: Sequence[Row], store: SliceStore) -> style.Drawing:
-    """Slice, mask before and after filling, and truth, of the two best slices of every row that draws masks."""
+    """Slice, mask before and after filling, and truth, of the two best slices of every row that predicts masks."""
     pictures.check_store(rows, store)
     segmenting = [row for row in rows if row.segments]
     chosen = [(row, largest_gains(row)) for row in segmenting]
@@ -92,7 +92,7 @@ def _painted(mask: NDArray[np.bool_], filled: NDArray[np.bool_] | None) -> NDArr
 
 def _nothing(segmenting: Sequence[Row]) -> str:
     if not segmenting:
-        return "No network of this figure draws masks, so there are no holes to fill."
+        return "No network of this figure predicts masks, so there are no holes to fill."
     return (
         f"No test slice of {labels(segmenting)} gains Dice from hole filling: the predicted masks are solid, "
         "or their holes are no tumor."

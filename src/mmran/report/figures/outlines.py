@@ -89,7 +89,7 @@ def draw(spec: FigureSpec, rows: Sequence[Row], store: SliceStore) -> style.Draw
     pictures.check_store(rows, store)
     segmenting = [row for row in rows if row.segments]
     if not segmenting:
-        return style.message(spec.title, "No network of this figure draws masks.")
+        return style.message(spec.title, "No network of this figure predicts masks.")
     chosen = chosen_slices(segmenting, store.index)
     if not chosen:
         return style.message(spec.title, f"{labels(segmenting)} have no test slice in common.")

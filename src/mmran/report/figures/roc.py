@@ -10,10 +10,14 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from mmran.config.figures import FigureSpec
+from mmran.data.cheng import CLASS_NAMES
+from mmran.errors import UserError
+from mmran.evaluation.postprocess import RAW
 from mmran.evaluation.predictions import CLASS_COLUMNS
-from mmran.metrics import classification
 from mmran.report.figures import style
 from mmran.report.figures.rows import Row, labels, sentence, source
+from mmran.statistics.intervals import Bootstrap, interval
+from mmran.statistics.rows import Families
 
 _LEFT_INCHES, _HEAD_INCHES, _GAP_INCHES = 0.42, 0.25, 0.22
 _PANEL_INCHES = (style.WIDTH_INCHES - _LEFT_INCHES - 2 * _GAP_INCHES - 0.08) / 3
@@ -26,8 +30,6 @@ INSET_RIGHT, INSET_BOTTOM, INSET_MARGIN = 0.99, 0.1, 0.08
 """Edges of the inset and the gap to the nearest curve, in rates."""
 _TICKS = ("0", "0.5", "1")
 _SHADE = "0.94"
-FIGURE_SPACE = "\u2007"
-"""As wide as a digit."""
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -72,12 +74,9 @@ def _limits(curve: Curve, rates: NDArray[np.float64]) -> Curve:
 
 
 def class_auc(row: Row, k: int) -> float:
-    """AUC of class `k` against the others as the tables have it: of each seed, then the mean; NaN if undefined."""
-    values = [
-        classification.auc((cases["label"] == k + 1).to_numpy(), cases[CLASS_COLUMNS[k]].to_numpy(dtype=np.float64))
-        for cases in row.classified()
-    ]
-    return sum(values) / len(values)
+    """AUC of class `k` against the others as in the tables, within folds and averaged over seeds; NaN if undefined."""
+    value = row.summary.variants[RAW][f"auc_{CLASS_NAMES[k]}"]
+    return math.nan if value is None else value
 
 
 def class_curve(row: Row, k: int) -> Curve:
@@ -94,10 +93,11 @@ def draw(spec: FigureSpec, rows: Sequence[Row]) -> style.Drawing:
     """One panel per class, one curve per classifying network, the AUC in the legend."""
     classifying = [row for row in rows if row.classifies]
     if not classifying:
-        return style.message(spec.title, "No network of this figure tells classes.")
+        return style.message(spec.title, "No network of this figure predicts classes.")
     legend_inches = _LEGEND_TOP_INCHES + (len(classifying) + 1) * _ENTRY_INCHES + 0.1
     figure = style.new_figure(_HEAD_INCHES + _PANEL_INCHES + legend_inches)
     undefined = []
+    bounds = auc_bounds(classifying)
     for k, title in enumerate(style.CLASS_TITLES):
         left = _LEFT_INCHES + k * (_PANEL_INCHES + _GAP_INCHES)
         axes = style.place(figure, left, _HEAD_INCHES, _PANEL_INCHES, _PANEL_INCHES)
@@ -107,8 +107,31 @@ def draw(spec: FigureSpec, rows: Sequence[Row]) -> style.Drawing:
         if any(math.isnan(area) for area in areas):
             undefined.append(_say_undefined(axes, k, classifying))
             continue
-        _draw_panel(axes, [class_curve(row, k) for row in classifying], areas, classifying)
-    return style.Drawing(figure, _caption(spec, rows, classifying, undefined))
+        names = [_legend_text(row, area, known[k]) for row, area, known in zip(classifying, areas, bounds, strict=True)]
+        _draw_panel(axes, [class_curve(row, k) for row in classifying], areas, names, classifying)
+    intervals = any(known is not None for of_row in bounds for known in of_row)
+    return style.Drawing(figure, _caption(spec, rows, classifying, undefined, intervals))
+
+
+def auc_bounds(rows: Sequence[Row]) -> list[list[tuple[float, float] | None]]:
+    """95 % interval, over patient families, of each row's AUC of each class; None where there is none."""
+    tested = [row.tested() for row in rows]
+    try:
+        bootstrap = Bootstrap(Families.of(tested[0]))
+        found = [[interval(row, f"auc_{name}", bootstrap) for name in CLASS_NAMES] for row in tested]
+    except UserError:
+        # One family or one class: the caption says nothing of intervals.
+        return [[None] * len(CLASS_NAMES) for _ in rows]
+    return [
+        [None if one.low is None or one.high is None else (one.low, one.high) for one in of_row] for of_row in found
+    ]
+
+
+def _legend_text(row: Row, area: float, bounds: tuple[float, float] | None) -> str:
+    texts = [f"{100 * area:.2f}".rjust(6, style.FIGURE_SPACE)]
+    if bounds:
+        texts.append(f"[{', '.join(f'{100 * bound:.1f}' for bound in bounds)}]")
+    return "  ".join([*texts, row.label])
 
 
 def _frame(axes: Axes, first: bool) -> None:
@@ -119,25 +142,27 @@ def _frame(axes: Axes, first: bool) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_panel(axes: Axes, curves: Sequence[Curve], areas: Sequence[float], rows: Sequence[Row]) -> None:
+def _draw_panel(
+    axes: Axes, curves: Sequence[Curve], areas: Sequence[float], names: Sequence[str], rows: Sequence[Row]
+) -> None:
     inset = free_square(curves) if float(np.median(areas)) >= ENLARGED_FROM_AUC else None
     places = [axes, axes.inset_axes(inset)] if inset else [axes]
     for place in places:
         place.plot([0, 1], [0, 1], color="0.75", linewidth=0.6)
-        for (x, y), area, row in zip(curves, areas, rows, strict=True):
-            name = f"{100 * area:.2f}".rjust(6, FIGURE_SPACE)
-            place.plot(x, y, label=f"{name}  {row.label}", clip_on=place is not axes, **style.line(row.style))
+        for (x, y), name, row in zip(curves, names, rows, strict=True):
+            place.plot(x, y, label=name, clip_on=place is not axes, **style.line(row.style))
         place.set_aspect("equal")
     if inset:
         _frame_corner(axes, places[1])
     legend = axes.legend(
         *axes.get_legend_handles_labels(),
         title="AUC (%)",
-        fontsize=style.fitting_size([row.label for row in rows], 7, _PANEL_INCHES - 1.05),
+        fontsize=style.fitting_size(names, 7, _PANEL_INCHES - 0.32),
         loc="upper left",
         bbox_to_anchor=(-0.02, -_LEGEND_TOP_INCHES / _PANEL_INCHES + 0.02),
         frameon=False,
-        handlelength=3.4,
+        handlelength=2.6,
+        handletextpad=0.5,
         alignment="left",
         borderpad=0,
     )
@@ -183,10 +208,13 @@ def _say_undefined(axes: Axes, k: int, rows: Sequence[Row]) -> str:
     return said
 
 
-def _caption(spec: FigureSpec, rows: Sequence[Row], classifying: Sequence[Row], undefined: Sequence[str]) -> str:
+def _caption(
+    spec: FigureSpec, rows: Sequence[Row], classifying: Sequence[Row], undefined: Sequence[str], intervals: bool
+) -> str:
+    brackets = ", with 95 % intervals over patient families in brackets" if intervals else ""
     sentences = [
-        f"{spec.title}. Each class against the other two, the folds pooled; AUC as in the tables; the inset "
-        "enlarges the upper left corner where curves crowd.",
+        f"{spec.title}. Each class against the other two; curves pool the folds, AUC is within folds{brackets}. An "
+        "inset enlarges the upper left corner where curves crowd.",
         *undefined,
     ]
     if several := [row for row in classifying if len(row.seeds) > 1]:

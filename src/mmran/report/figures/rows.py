@@ -8,8 +8,11 @@ import pandas as pd
 
 from mmran.config.figures import FigureSpec
 from mmran.evaluation.cases import read_cases
+from mmran.evaluation.postprocess import RAW
 from mmran.evaluation.summary import Summary
+from mmran.report.notes import join
 from mmran.report.results import read_summary, refuse_mixing, spec_digest
+from mmran.statistics.rows import Row as TestedRow
 
 
 @dataclass(frozen=True)
@@ -19,8 +22,8 @@ class Row:
     Attributes:
         label: what readers call it.
         experiment: name of the experiment.
-        style: its place in the order that fixes colours and lines.
-        variant: "raw", or "pkp" where its masks are shown with holes filled.
+        style: its place in the order that fixes colors and lines.
+        variant: which of its masks are shown, such as "raw".
         cases: what `read_cases` returns.
         summary: what `read_summary` returns.
         predictions: path of its predictions.h5.
@@ -36,12 +39,12 @@ class Row:
 
     @property
     def segments(self) -> bool:
-        """Whether the network draws masks."""
+        """Whether the network predicts masks."""
         return bool(self.cases["dice"].notna().any())
 
     @property
     def classifies(self) -> bool:
-        """Whether the network tells classes."""
+        """Whether the network predicts classes."""
         return bool(self.cases["predicted"].notna().any())
 
     @property
@@ -50,13 +53,20 @@ class Row:
         return sorted(int(seed) for seed in self.cases["seed"].unique())
 
     def pictured(self, variant: str) -> pd.DataFrame:
-        """Cases of the first seed, its folds pooled, by slice: a picture can show one training only."""
+        """Cases of the first seed, its folds pooled, by slice: a picture shows one training."""
         chosen = (self.cases["seed"] == self.seeds[0]) & (self.cases["variant"] == variant)
         return self.cases[chosen].set_index("slice", drop=False).sort_index()
 
+    def tested(self) -> TestedRow:
+        """The row as statistics take it: the cases of its variant, or raw ones of a network without masks."""
+        variant = self.variant if self.segments else RAW
+        chosen = self.cases[self.cases["variant"] == variant].sort_values(["seed", "slice"], ignore_index=True)
+        summary = self.summary
+        return TestedRow(self.label, self.experiment, summary.protocol, variant, summary.digests["cases"], chosen)
+
     def classified(self) -> list[pd.DataFrame]:
-        """Cases of each seed, its folds pooled; filling holes does not touch a class, so raw ones."""
-        raw = self.cases[self.cases["variant"] == "raw"]
+        """Raw cases of each seed, its folds pooled: filling holes changes no class."""
+        raw = self.cases[self.cases["variant"] == RAW]
         return [raw[raw["seed"] == seed] for seed in self.seeds]
 
 
@@ -69,7 +79,7 @@ def read_rows(spec: FigureSpec, results: Path, protocol: str) -> list[Row]:
         protocol: the split protocol.
 
     Raises:
-        UserError: results are absent, damaged or outdated, or must not stand side by side.
+        UserError: results are absent, damaged or outdated, or do not belong together.
     """
     names = list(dict.fromkeys(row.experiment for row in spec.rows))
     summaries = {name: read_summary(results, name, protocol) for name in names}
@@ -91,13 +101,12 @@ def read_rows(spec: FigureSpec, results: Path, protocol: str) -> list[Row]:
 
 
 def labels(rows: Sequence[Row]) -> str:
-    """The rows' labels as a list in a sentence."""
-    names = [row.label for row in rows]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    """The labels of the rows as a list in a sentence."""
+    return join([row.label for row in rows])
 
 
 def sentence(text: str) -> str:
-    """With one full stop at its end, which "et al." has already."""
+    """The text with one period at its end, which "et al." already has."""
     return text if text.endswith(".") else f"{text}."
 
 

@@ -63,6 +63,9 @@ _LINES: tuple[tuple[Any, float], ...] = (
 ACCENT = "#D15900"
 """Marks what a figure without network colors points at: filled holes, the training that needs no search."""
 
+FIGURE_SPACE = "\u2007"
+"""As wide as a digit."""
+
 
 @dataclass(frozen=True)
 class Drawing:

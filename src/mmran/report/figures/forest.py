@@ -1,0 +1,91 @@
+"""Figure of kind forest: how much each network differs from the last row, with intervals over patient families."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+
+from mmran.config.figures import FigureSpec
+from mmran.errors import UserError
+from mmran.metrics.names import METRICS
+from mmran.report.figures import style
+from mmran.report.figures.rows import Row, labels, sentence, source
+from mmran.statistics.comparisons import LEVEL, Comparison, compare_all
+from mmran.statistics.intervals import Bootstrap
+from mmran.statistics.rows import Families
+
+PANELS = {"dice": "Dice", "acc": "accuracy"}
+"""Metric -> its name in the heading of its panel; both are shares, so differences are in points."""
+_LEFT_INCHES, _HEAD_INCHES, _GAP_INCHES, _FOOT_INCHES, _LINE_INCHES = 1.5, 0.3, 0.25, 0.42, 0.22
+_PANEL_INCHES = (style.WIDTH_INCHES - _LEFT_INCHES - _GAP_INCHES - 0.12) / 2
+
+
+def differences(rows: Sequence[Row], metric: str) -> list[Comparison]:
+    """Each row that has the metric against the last row; empty where the last row lacks it.
+
+    Raises:
+        UserError: all test slices are of one family or one class, or rows tested different slices.
+    """
+    needed = [row for row in rows if (row.segments if METRICS[metric].needs == "masks" else row.classifies)]
+    if not needed or needed[-1] is not rows[-1] or len(needed) < 2:
+        return []
+    tested = [row.tested() for row in needed]
+    return compare_all(tested, tested[-1], [metric], Bootstrap(Families.of(tested[-1])))
+
+
+def draw(spec: FigureSpec, rows: Sequence[Row]) -> style.Drawing:
+    """One panel per metric, one line per network."""
+    try:
+        found = {metric: differences(rows, metric) for metric in PANELS}
+    except UserError as error:
+        return style.message(spec.title, f"No differences: {error}.")
+    if not any(found.values()):
+        return style.message(spec.title, f"No network of this figure shares a task with {rows[-1].label}.")
+    others = list(rows[:-1])
+    height = len(others) * _LINE_INCHES
+    figure = style.new_figure(_HEAD_INCHES + height + _FOOT_INCHES)
+    for i, (metric, name) in enumerate(PANELS.items()):
+        left = _LEFT_INCHES + i * (_PANEL_INCHES + _GAP_INCHES)
+        axes = style.place(figure, left, _HEAD_INCHES, _PANEL_INCHES, height)
+        axes.set_title(name, fontsize=8, pad=4)
+        _draw_panel(axes, others, found[metric], first=i == 0)
+        axes.set_xlabel(f"difference to {rows[-1].label} (points)")
+    return style.Drawing(figure, _caption(spec, rows, [one for panel in found.values() for one in panel]))
+
+
+def _draw_panel(axes: Axes, rows: Sequence[Row], found: Sequence[Comparison], first: bool) -> None:
+    # Two rows may show one experiment with different masks.
+    places = {(row.experiment, row.variant, row.label): i for i, row in enumerate(rows)}
+    axes.axvline(0, color="0.6", linewidth=0.6)
+    for one in found:
+        i = places[(one.experiment, one.variant, one.row)]
+        if one.difference is None:
+            continue
+        color = style.color(rows[i].style)
+        if one.low is not None and one.high is not None:
+            axes.plot([100 * one.low, 100 * one.high], [i, i], color=color, linewidth=1.6, solid_capstyle="butt")
+        face = color if one.p_holm is not None and one.p_holm < LEVEL else "white"
+        axes.plot(100 * one.difference, i, "o", markersize=4.5, markerfacecolor=face, color=color)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    size = style.fitting_size([row.label for row in rows], 7, _LEFT_INCHES - 0.12)
+    axes.set_yticks(range(len(rows)), [row.label for row in rows] if first else [], fontsize=size)
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.margins(x=0.08)
+
+
+def _caption(spec: FigureSpec, rows: Sequence[Row], found: Sequence[Comparison]) -> str:
+    first = found[0]
+    sentences = [
+        f"{spec.title}. Each network minus {rows[-1].label} on the same test slices, with 95 % intervals over "
+        f"{first.n_families} patient families{' (few: they are too narrow)' if first.few_families else ''}. Full "
+        "circles: different after Holm's correction within the panel; open ones: not shown to be.",
+    ]
+    if any(one.certifies != "methods" for one in found):
+        sentences.append("With fewer than three seeds a test speaks of these trained weights, not of networks.")
+    for name, lacking in (
+        ("masks", [row for row in rows if not row.segments]),
+        ("classes", [row for row in rows if not row.classifies]),
+    ):
+        if lacking:
+            sentences.append(sentence(f"Without {name}: {labels(lacking)}"))
+    return " ".join([*sentences, source(rows)])
