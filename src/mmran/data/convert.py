@@ -6,6 +6,7 @@ small, and whatever ends the program, the file is gone.
 """
 
 import os
+import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -177,19 +178,19 @@ def _mapped(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[R
 
 
 def _prepare(number: int, entry: Entry, field_of_view_mm: float) -> tuple[WaitingSlice, list[NDArray[Any]]]:
-    """A slice's facts, and what waits: its narrowed image, and its mask with eight pixels in a byte."""
+    """A slice's facts, and what waits: its narrowed image, its mask with eight pixels in a byte, its border."""
     item = parse_slice(entry.read(), entry.file, number)
     height, width = item.image.shape
     facts = {
         "slice": number,
         "label": item.label,
-        "pid": item.pid,
-        "family": pid_family(item.pid),
+        "pid": sys.intern(item.pid),
+        "family": sys.intern(pid_family(item.pid)),
         "height": height,
         "width": width,
         "spacing_mm": field_of_view_mm / width,
         "tumor_px": int(np.count_nonzero(item.mask)),
-        "group": f"{height}x{width}",
+        "group": sys.intern(f"{height}x{width}"),
     }
     image = narrow(item.image)
     row = WaitingSlice(
@@ -198,10 +199,10 @@ def _prepare(number: int, entry: Entry, field_of_view_mm: float) -> tuple[Waitin
         image_type=image.dtype,
         low=image.min().item(),
         high=image.max().item(),
-        border=item.border,
+        n_border_points=len(item.border),
         digest=slice_digest(facts, image, item.mask, item.border),
     )
-    return row, [image, np.packbits(item.mask)]
+    return row, [image, np.packbits(item.mask), np.ascontiguousarray(item.border, dtype="<f8")]
 
 
 def _refuse_two_labels(rows: list[WaitingSlice], rejects: _Rejects) -> list[WaitingSlice]:

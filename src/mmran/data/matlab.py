@@ -128,17 +128,20 @@ def values(dataset: h5py.Dataset, name: str, file: str, most_bytes: int) -> NDAr
     Raises:
         SliceError: they lie in another file, are too many, or are of a type that numpy lacks.
     """
-    if dataset.is_virtual or dataset.external:
+    layout = dataset.id.get_create_plist()
+    if layout.get_layout() == h5py.h5d.VIRTUAL or layout.get_external_count():
         raise SliceError(file, f"{name} lies in another file, expected the data itself; save it again")
+    shape = dataset.shape
+    if shape is None:
+        return np.empty(0)
     try:
         item_bytes = dataset.dtype.itemsize
     except TypeError as error:
         raise SliceError(file, f"{name} has a type that cannot be read ({error})") from error
-    if dataset.shape is None:
-        return np.empty(0)
-    n_bytes = math.prod(dataset.shape) * item_bytes
+    n_bytes = math.prod(shape) * item_bytes
     # One chunk is read whole, however little of it belongs to the dataset.
-    chunk_bytes = math.prod(dataset.chunks or ()) * item_bytes
+    chunk = layout.get_chunk() if layout.get_layout() == h5py.h5d.CHUNKED else ()
+    chunk_bytes = math.prod(chunk) * item_bytes
     if n_bytes > most_bytes or chunk_bytes > LARGEST_FILE_BYTES:
         raise SliceError(file, f"{name} claims {max(n_bytes, chunk_bytes)} bytes, expected at most {most_bytes}")
     return np.asarray(dataset[()])

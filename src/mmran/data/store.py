@@ -163,7 +163,8 @@ class SliceStore:
         self._index_sha256 = str(file.attrs["index_sha256"])
         self.slice_digests: NDArray[np.uint8] = file["slice_sha256"][()]
         self.folds: NDArray[np.int32] = file["cvind"][()]
-        self._border_points: NDArray[np.float64] = file["border/points"][()]
+        points = file["border/points"]
+        self._border_points: NDArray[np.float64] = self._map(points) if points.size else points[()]
         self._border_start: NDArray[np.int64] = file["border/start"][()]
         self._groups = {
             name: (self._map(group["image"]), self._map(group["mask"]))
@@ -196,7 +197,7 @@ class SliceStore:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Unmap the file."""
         self._groups = {}
 
     def __len__(self) -> int:
@@ -244,7 +245,7 @@ class SliceStore:
     def border(self, number: int) -> NDArray[np.float64]:
         """(n, 2) float64 x, y in pixels of a slice's border polygon, counted from zero."""
         _, _, i = self._place(number)
-        return self._border_points[self._border_start[i] : self._border_start[i + 1]]
+        return np.array(self._border_points[self._border_start[i] : self._border_start[i + 1]])
 
     def _place(self, number: int) -> tuple[str, int, int]:
         try:

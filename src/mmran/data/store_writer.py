@@ -20,9 +20,9 @@ from mmran.errors import UserError
 _PAGE_BYTES = 4096
 
 
-@dataclass
+@dataclass(slots=True)
 class WaitingSlice:
-    """What is kept of a slice in memory while its pixels wait in a file.
+    """What is kept of a slice in memory while its pixels and border wait in a file.
 
     Attributes:
         file: where it came from.
@@ -30,9 +30,10 @@ class WaitingSlice:
         image_type: type in which its image waits.
         low: its lowest intensity.
         high: its highest intensity.
-        border: (n, 2) float64 x, y.
+        n_border_points: number of points of its border.
         digest: see `store.slice_digest`.
-        position: where in the file its image starts, followed by its mask, eight pixels a byte.
+        position: where in the file its image starts, followed by its mask, eight pixels a byte, and its border,
+            (n, 2) float64.
     """
 
     file: str
@@ -40,7 +41,7 @@ class WaitingSlice:
     image_type: np.dtype[Any]
     low: float
     high: float
-    border: NDArray[np.float64]
+    n_border_points: int
     digest: bytes
     position: int = 0
 
@@ -81,7 +82,7 @@ def write_store(
     image_type = _common_type(slices)
     _check_free_space(path, slices, image_type)
     with h5py.File(path, "w", alignment_threshold=_PAGE_BYTES, alignment_interval=_PAGE_BYTES) as file:
-        digests = np.array([list(item.digest) for item in slices], dtype=np.uint8)
+        digests = np.frombuffer(b"".join(item.digest for item in slices), dtype=np.uint8).reshape(-1, 32)
         file.attrs["format"] = FORMAT
         file.attrs["digest"] = store_digest(digests, folds)
         file["rejects"] = left_out_bytes(rejects)
@@ -89,8 +90,9 @@ def write_store(
         file.attrs["index_sha256"] = index_sha256
         file["slice_sha256"] = digests
         file["cvind"] = folds
-        file["border/points"] = np.concatenate([item.border for item in slices])
-        file["border/start"] = np.cumsum([0, *(len(item.border) for item in slices)])
+        border_start = np.cumsum([0, *(item.n_border_points for item in slices)])
+        file["border/start"] = border_start
+        borders = _reserve(file, "border/points", (int(border_start[-1]), 2), np.dtype("<f8"))
         places = {
             name: (
                 _reserve(file, f"{name}/image", (len(members), *members[0].shape), image_type),
@@ -101,6 +103,7 @@ def write_store(
     with path.open("r+b") as file:
         for name, members in groups.items():
             _copy_pixels(members, spill, file, places[name], image_type)
+        _copy_borders(slices, spill, file, borders)
 
 
 def _common_type(slices: Sequence[WaitingSlice]) -> np.dtype[Any]:
@@ -122,12 +125,13 @@ def _check_free_space(path: Path, slices: Sequence[WaitingSlice], image_type: np
 
 
 def _reserve(file: h5py.File, name: str, shape: tuple[int, ...], kind: np.dtype[Any]) -> int:
-    """Create a contiguous dataset without filling it, and say at which byte of the file it starts."""
+    """Create a contiguous dataset without filling it; returns the byte of the file at which it starts."""
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_layout(h5py.h5d.CONTIGUOUS)
     properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    return int(file.create_dataset(name, shape, kind, dcpl=properties).id.get_offset())
+    # An empty dataset has no place.
+    return int(file.create_dataset(name, shape, kind, dcpl=properties).id.get_offset() or 0)
 
 
 def _copy_pixels(
@@ -148,3 +152,11 @@ def _copy_pixels(
         file.write(image.data)
         file.seek(places[1] + row * n_pixels)
         file.write(np.unpackbits(packed, count=n_pixels).data)
+
+
+def _copy_borders(slices: Sequence[WaitingSlice], spill: BinaryIO, file: BinaryIO, place: int) -> None:
+    file.seek(place)
+    for item in slices:
+        n_pixels = item.shape[0] * item.shape[1]
+        spill.seek(item.position + n_pixels * item.image_type.itemsize + (n_pixels + 7) // 8)
+        file.write(spill.read(16 * item.n_border_points))
