@@ -26,7 +26,7 @@ def smooth_image(size: int) -> np.ndarray:
 
 
 def positions_in_pixels(number: int, size: int, augmentation: Augmentation) -> np.ndarray:
-    """(2, S, S) rows and columns, worked out apart from the code: rotate, flip, in pixels about the centre."""
+    """(2, S, S) rows and columns, worked out apart from the code: rotate, flip, in pixels about the center."""
     matrix = draw_transforms([number], 1029, 0, augmentation).matrix[0].astype(np.float64)
     rows, columns = np.meshgrid(*[np.arange(size) - (size - 1) / 2] * 2, indexing="ij")
     x, y = columns, rows

@@ -1,4 +1,4 @@
-"""Verbs of the data: phantom, convert, verify, split."""
+"""Verbs for data: phantom, convert, verify, split."""
 
 import contextlib
 import sys
@@ -16,7 +16,7 @@ _MOST_NAMED = 12
 
 @contextlib.contextmanager
 def _progress(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """Show on stderr how many are done, how fast, and the time left."""
+    """Show progress, speed and time left on stderr."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -41,7 +41,7 @@ def _phantom_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="new folder for the slices")
     parser.add_argument("--patients", type=int, default=30, metavar="N", help="patients (default 30)")
     parser.add_argument("--size", type=int, default=256, metavar="PX", help="pixels a side (default 256)")
-    parser.add_argument("--seed", type=int, default=1029, help="of everything random (default 1029)")
+    parser.add_argument("--seed", type=int, default=1029, help="random seed (default 1029)")
 
 
 def _phantom(arguments: Namespace) -> None:
@@ -68,9 +68,7 @@ def _convert_arguments(parser: ArgumentParser) -> None:
         metavar="MM",
         help="side of the imaged square in mm, which sets the pixel spacing (default %(default)s)",
     )
-    parser.add_argument(
-        "--keep-going", action="store_true", help="leave bad files out and list them, instead of stopping"
-    )
+    parser.add_argument("--keep-going", action="store_true", help="leave out and list bad files instead of stopping")
 
 
 def _convert(arguments: Namespace) -> None:
@@ -160,8 +158,8 @@ VERBS = (
     Verb(
         "phantom",
         "draw synthetic slices",
-        "Draws heads with tumours and writes them as the published data set is written: N.mat,\n"
-        "one a slice, and cvind.mat. The same seed gives the same patients, however many.\n\n"
+        "Draws heads with tumors and writes them in the layout of the published data set: one N.mat\n"
+        "per slice, and cvind.mat. The first patients are the same for every number of patients.\n\n"
         "  mmran phantom --output phantom --patients 24 --size 64",
         _phantom_arguments,
         _phantom,
@@ -169,18 +167,19 @@ VERBS = (
     Verb(
         "convert",
         "read the data set's .mat files into one slice store",
-        "Reads N.mat (MATLAB v7.3) from folders and zip archives, without unpacking, and writes one\n"
-        "store, and index.csv beside it. Give cvind.mat along, or have it in the folder, for the\n"
-        "published folds.\n\n"
+        "Reads N.mat (MATLAB v7.3) from folders and zip archives, without unpacking them, and writes\n"
+        "one store with index.csv beside it. With cvind.mat among the sources, it keeps the\n"
+        "published folds. It names every file that it does not read.\n\n"
         "  mmran convert downloads/ --output results/data/slices.h5",
         _convert_arguments,
         _convert,
     ),
     Verb(
         "verify",
-        "examine a slice store: what it holds, and whether it is whole",
-        "Counts, checks and compares a store with the published set, and prints what it finds. Fails\n"
-        "only where the content is no longer what was converted.\n\n"
+        "check a slice store and report what it holds",
+        "Recomputes every checksum, compares masks with border polygons and with images, and counts\n"
+        "slices and patients against the published set. Fails only if the content changed after\n"
+        "conversion.\n\n"
         "  mmran verify results/data/slices.h5 --output results/data/audit.json",
         _verify_arguments,
         _verify,

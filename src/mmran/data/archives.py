@@ -99,7 +99,7 @@ def _joined(descriptor: int, path: str) -> Iterator[zipfile.ZipFile]:
 
 
 class _Window(io.RawIOBase):
-    """The first `size` bytes of a file, with a position of its own."""
+    """The first `size` bytes of a file, read independently of all other windows."""
 
     def __init__(self, descriptor: int, size: int) -> None:
         self._descriptor, self._size, self._position = descriptor, size, 0

@@ -1,4 +1,4 @@
-"""An audit as text that a person reads."""
+"""Renders an audit as plain text."""
 
 from collections.abc import Sequence
 from textwrap import fill

@@ -6,7 +6,7 @@ Flips and rotation are a 2 x 2 matrix, the elastic field is a cubic B-spline sur
 control points; their sum is one grid, so that every pixel is interpolated once, whatever was drawn. All
 randomness comes from counters of (seed, epoch, slice number), see `counters`.
 
-Source: section 4.1 of the paper names the transforms and p = .5; the ranges are a reading of ours.
+Source: section 4.1 of the paper names the transforms and p = .5; the ranges are our reading.
 """
 
 import math
@@ -24,7 +24,7 @@ from mmran.data.augmentation import Augmentation
 
 # A CPU is fastest with as many slices at a time as its cache holds; a GPU takes the whole batch.
 _CPU_PIXELS: Final = 512 * 512
-# Each slice's noise is a stretch of this many fixed numbers: making them anew costs more than all the rest.
+# Each slice's noise is a window into this many fixed numbers: drawing new ones costs more than everything else.
 _NOISE_NUMBERS: Final = 2**22
 
 
@@ -45,7 +45,7 @@ class Draws(NamedTuple):
 
 
 def draw_transforms(numbers: ArrayLike, seed: int, epoch: int, augmentation: Augmentation) -> Draws:
-    """Draw which transforms every slice undergoes, and the angle (counter-clockwise where positive).
+    """Draw the transforms of every slice, and the angle of rotation (positive is counterclockwise).
 
     Args:
         numbers: (B,) integer slice numbers.
@@ -76,7 +76,7 @@ def draw_transforms(numbers: ArrayLike, seed: int, epoch: int, augmentation: Aug
 def augment(
     images: Tensor, masks: Tensor, numbers: ArrayLike, seed: int, epoch: int, augmentation: Augmentation
 ) -> tuple[Tensor, Tensor]:
-    """Transform a batch in place, on the device it lies on and without waiting for the device.
+    """Transform a batch in place, on its device and without synchronizing with it.
 
     Images are read bilinearly and masks at the nearest pixel, both through the same grid; outside are zeros.
     The noise is added everywhere and not clipped, so that its mean stays zero. The batch is overwritten
@@ -95,7 +95,7 @@ def augment(
     """
     numbers = np.asarray(numbers)
     draws = draw_transforms(numbers, seed, epoch, augmentation)
-    # Elastic slices first, so that the field is worked out for them alone.
+    # Elastic slices come first: the field is computed for them alone.
     elastic, rigid = np.flatnonzero(draws.elastic), np.flatnonzero(draws.moved & ~draws.elastic)
     moved = np.concatenate([elastic, rigid])
     control = draw_control_points(numbers[elastic], seed, epoch, draws.matrix[elastic], augmentation)
@@ -149,12 +149,12 @@ def sampling_grid(matrix: NDArray[np.float32], control: NDArray[np.float32], siz
         device: where the grid is made.
 
     Returns:
-        (B, 2, S, S) float32: x and y over rows and columns, -1..1 from edge to edge of the image.
+        (B, 2, S, S) float32: x and y over rows and columns, -1 to 1 from edge to edge of the image.
     """
-    # Pixel centres; exact in float32 where S is a power of two, so that flips there are exact as well.
-    centres = (torch.arange(size, device=device) * 2 + 1) / size - 1
+    # Pixel centers; exact in float32 where S is a power of two, so that flips there are exact as well.
+    centers = (torch.arange(size, device=device) * 2 + 1) / size - 1
     columns = _to_device(matrix, device)[..., None, None]  # (B, 2, 2, 1, 1)
-    grid = columns[:, :, 0] * centres + columns[:, :, 1] * centres[:, None]  # (B, 2, S, S)
+    grid = columns[:, :, 0] * centers + columns[:, :, 1] * centers[:, None]  # (B, 2, S, S)
     if len(control):
         grid[: len(control)] += _spline_surface(_to_device(control, device), size)
     return grid
@@ -168,7 +168,7 @@ def _spline_surface(control: Tensor, size: int) -> Tensor:
     # pixels; positions are added afterwards.
     with torch.autocast(control.device.type, enabled=False):
         across = torch.bmm(flat, basis.T.expand(len(flat), -1, -1))  # (2b, K, S)
-        # Four weights of a row are not zero, so that a band of rows needs a few control points, not all.
+        # Only four weights of a row are nonzero, so a band of rows needs a few control points, not all.
         windows = across[:, first].flatten(0, 1)  # (2b n_bands, n_taps, S)
         down = torch.bmm(band_basis.repeat(len(flat), 1, 1), windows)
     return down.view(-1, 2, size, size)
@@ -176,7 +176,7 @@ def _spline_surface(control: Tensor, size: int) -> Tensor:
 
 def _move(values: Tensor, index: Tensor, grid: Tensor, mode: str) -> None:
     """Replace the indexed b of (B, 1, S, S) by what lies at the positions (b, 2, S, S); zeros outside."""
-    # The copy, made in one sweep, is in the cache; from main memory slanted lines are read at half the speed.
+    # The copy is in the cache; reading slanted lines from main memory takes twice as long.
     copy, positions = values.index_select(0, index), grid.permute(0, 2, 3, 1)
     moved = functional.grid_sample(copy, positions, mode=mode, padding_mode="zeros", align_corners=False)
     values.index_copy_(0, index, moved)
@@ -196,7 +196,7 @@ def _add_noise(images: Tensor, keys: NDArray[np.uint64], noisy: NDArray[np.intp]
 
 @lru_cache(maxsize=2)
 def _noise_numbers(n: int, device: torch.device) -> Tensor:
-    """(n,) float32 numbers of the standard normal distribution, the same in every run and on every device."""
+    """(n,) float32 standard normal numbers, the same in every run and on every device."""
     key = counters.stream_keys(0, 0, [0], counters.NOISE)
     uniform = (counters.draw_symmetric_pairs(key, -(-n // 2))[0] + 1) / 2  # (2, n / 2), never zero
     radius, angle = np.sqrt(-2 * np.log(uniform[0])), np.float32(2 * np.pi) * uniform[1]
@@ -206,14 +206,14 @@ def _noise_numbers(n: int, device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _spline_basis(size: int, n_points: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights of the control points of a uniform cubic B-spline in the pixel centres.
+    """Weights of the control points of a uniform cubic B-spline in the pixel centers.
 
     Returns:
         (S, K) float32 weights; the same in bands of rows: (n_bands, n_taps) int64 control points that a band
         needs, and (n_bands, S / n_bands, n_taps) float32 weights.
     """
     position = (np.arange(size) + 0.5) * (n_points - 3) / size
-    # Control point k lies at knot k - 1: the first stands outside, and so does the last.
+    # Control point k lies at knot k - 1: the first and the last lie outside the image.
     distance = np.abs(position[:, None] - (np.arange(n_points) - 1))
     near = 2 / 3 - distance**2 + distance**3 / 2
     far = (2 - distance).clip(min=0) ** 3 / 6
@@ -228,5 +228,5 @@ def _spline_basis(size: int, n_points: int, device: torch.device) -> tuple[Tenso
 
 
 def _to_device(values: NDArray[Any], device: torch.device) -> Tensor:
-    """Copy to the device without waiting for it: pageable memory is staged before the call returns."""
+    """Copy to the device without synchronizing: pageable memory is staged before the call returns."""
     return torch.from_numpy(values).to(device, non_blocking=True)

@@ -1,8 +1,8 @@
-"""Slices that lie on the device as stored bytes, and the batches of an epoch made from them there.
+"""Keeps slices on the device as stored bytes, and makes the batches of an epoch there.
 
-    slice store  ->  ResidentSlices (once)  ->  order of the epoch  ->  normalised  ->  augmented  ->  Batch
+    slice store  ->  ResidentSlices (once)  ->  order of the epoch  ->  normalized  ->  augmented  ->  Batch
 
-Nothing is read, sent or waited for between two steps of training.
+Between two training steps nothing is read, copied to the device, or synchronized.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,10 +27,10 @@ _RESIDENT_TYPES: Final = {"u1": np.uint8, "i2": np.int16, "u2": np.int32, "i4": 
 
 
 class Batch(NamedTuple):
-    """What a network is trained on.
+    """One batch of training data.
 
     Attributes:
-        images: (B, 1, S, S) float32, 0..1 before the noise of the augmentation.
+        images: (B, 1, S, S) float32, 0 to 1 before augmentation adds noise.
         masks: (B, 1, S, S) float32 of 0 and 1.
         labels: (B,) int64, 0..2.
     """
@@ -42,13 +42,13 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class ResidentSlices:
-    """N slices of the network's size, on the device but for their numbers.
+    """N slices at the network's size, on the device except for their numbers.
 
     Attributes:
-        images: (N, S, S) in the stored type, or the next that torch computes with.
+        images: (N, S, S) in the stored type, or the next wider one that torch computes with.
         masks: (N, S, S) uint8 of 0 and 1.
         labels: (N,) int64, 0..2.
-        numbers: (N,) int64 slice numbers, on the host: counters are worked out there.
+        numbers: (N,) int64 slice numbers, on the host, where counters are computed.
         low: (N,) float32, the intensity that becomes 0.
         high: (N,) float32, the intensity that becomes 1.
     """
@@ -73,18 +73,19 @@ class ResidentSlices:
         percentiles: tuple[float, float],
         device: torch.device | str,
     ) -> "ResidentSlices":
-        """Read slices once, bring them to the network's size and move them to the device.
+        """Read and check slices once, fit them to the network's size, and copy them to the device.
 
         Args:
             store: an open slice store.
-            numbers: slice numbers, in the order in which they are kept.
+            numbers: slice numbers; the slices keep this order.
             size: S, the network's side in pixels.
             fit: "pad" or "resample", see `geometry`.
-            percentiles: which of the native slice become 0 and 1, such as (1, 99).
-            device: where the slices stay.
+            percentiles: percentiles of the native slice that become 0 and 1, such as (1, 99).
+            device: device that holds the slices.
 
         Raises:
-            UserError: no slice, a slice that the store lacks, a bad percentile, or a slice that does not fit.
+            UserError: no slice, a slice that the store lacks or that changed after conversion, a bad percentile, or
+                a slice that does not fit.
         """
         numbers = np.array(numbers, dtype=np.int64)
         labels = _labels(store.index, numbers)
@@ -99,7 +100,7 @@ class ResidentSlices:
         for row, number in enumerate(numbers.tolist()):
             image, mask = store.read(number)
             limits[:, row] = intensity_percentiles(image, percentiles)
-            # The darkest intensity is never above `low`: padding becomes 0 wherever the scale's own zero lies.
+            # The darkest intensity is never above `low`, so padding becomes 0 whatever the scale's zero is.
             images[row] = fit_image(image, size, fit, fill=image.min())
             masks[row] = fit_mask(mask, size, fit)
         low, high = torch.from_numpy(limits).to(device)
@@ -120,14 +121,14 @@ class ResidentSlices:
         """
         low, high = self.low[positions, None, None], self.high[positions, None, None]
         images = self.images.index_select(0, positions).to(torch.float32)
-        # Where both percentiles coincide, what is brighter becomes 1 and the rest 0, and nothing NaN.
+        # Where both percentiles coincide, brighter pixels become 1, the others 0, and none NaN.
         images = images.sub_(low).div_((high - low).clamp_min(torch.finfo(torch.float32).tiny)).clamp_(0, 1)
         masks = self.masks.index_select(0, positions).to(torch.float32)
         return Batch(images[:, None], masks[:, None], self.labels[positions])
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The order of an epoch: a permutation that depends on the arguments only.
+    """The order of an epoch: a permutation that depends on the arguments alone.
 
     Args:
         n: number of slices.
@@ -158,8 +159,8 @@ def iterate(
         batch_size: slices per batch; the last batch may be smaller.
         seed: the trial's seed.
         epoch: the epoch from zero.
-        augmentation: what to draw, or None to leave the slices as they are.
-        shuffle: whether the order is drawn for the epoch or is that of `slices`.
+        augmentation: transforms to draw, or None for none.
+        shuffle: whether to draw an order for the epoch instead of keeping that of `slices`.
         merge_single: whether a last batch of one slice joins the batch before it, as training needs it: batch norm
             has no variance of a single value.
 
@@ -169,7 +170,7 @@ def iterate(
     if batch_size < 1:
         raise UserError(f"training.batch_size: {batch_size} is not a positive number")
     order = epoch_order(len(slices), seed, epoch) if shuffle else np.arange(len(slices))
-    # Sent once an epoch: cutting a batch from it sends nothing.
+    # Copied once an epoch: slicing a batch from it copies nothing to the device.
     positions = torch.from_numpy(order).to(slices.images.device)
     numbers = slices.numbers.numpy()[order]
     starts = list(range(0, len(slices), batch_size))
@@ -184,10 +185,10 @@ def iterate(
 
 
 def intensity_percentiles(image: NDArray[Any], percentiles: Sequence[float]) -> list[float]:
-    """Exact percentiles of an image, interpolated linearly between the two nearest ranks, as numpy does.
+    """Exact percentiles of an image, with numpy's linear interpolation between the two nearest ranks.
 
     Args:
-        image: (H, W). Integers are counted instead of sorted, which takes a third of the time.
+        image: (H, W). Integers are counted, not sorted, in a third of the time.
         percentiles: each in 0..100.
     """
     if not np.issubdtype(image.dtype, np.integer) or image.dtype.itemsize > 2:

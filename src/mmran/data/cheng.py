@@ -1,7 +1,7 @@
 """The files of the brain tumor data set: one slice per `N.mat`, and the fold list `cvind.mat`.
 
 Both are MATLAB v7.3, which is HDF5 behind a user block of 512 bytes. MATLAB stores columns first and HDF5
-rows first, so an image of H x W lies in the file as W x H and is transposed here.
+rows first, so an H x W image is W x H in the file and is transposed here.
 
 Source: Cheng et al. 2015, PLoS ONE 10(10):e0140381, doi 10.6084/m9.figshare.1512427.
 """
@@ -49,10 +49,10 @@ class Slice:
     Attributes:
         number: the N of `N.mat`.
         label: 1 meningioma, 2 glioma, 3 pituitary tumor.
-        pid: patient identifier as the file gives it.
+        pid: patient identifier, as in the file.
         image: (H, W) intensities in the file's own type.
-        mask: (H, W) uint8, 1 where the tumor is.
-        border: (n, 2) float64 x, y in pixels, zero at the centre of the first pixel.
+        mask: (H, W) uint8, 1 in the tumor.
+        border: (n, 2) float64 x, y in pixels, zero at the center of the first pixel.
     """
 
     number: int
@@ -91,7 +91,7 @@ def parse_slice(data: bytes, file: str, number: int) -> Slice:
         number: its slice number.
 
     Raises:
-        SliceError: not HDF5, truncated, a field missing or holding what it should not.
+        SliceError: not HDF5, truncated, or a field is missing or has wrong values.
     """
     with matlab_file(data, file) as root:
         struct = member(root, "cjdata", file)
@@ -232,7 +232,7 @@ def write_cvind(folder: Path | str, folds: Sequence[int]) -> Path:
 
 
 def border_mask(border: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Fill a closed polygon: pixels whose centre lies inside by the even-odd rule.
+    """Fill a closed polygon: the pixels whose center is inside by the even-odd rule.
 
     Args:
         border: (n, 2) x, y in pixels, as in `Slice.border`.
@@ -244,11 +244,11 @@ def border_mask(border: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[
     height, width = shape
     x0, y0 = border.T
     x1, y1 = np.roll(border, -1, axis=0).T
-    # Half open in y, so that a row through a vertex is crossed once by the two edges that meet there.
+    # Half open in y: of the two edges that meet at a vertex, one crosses the row through it.
     first = np.clip(np.ceil(np.minimum(y0, y1)), 0, height).astype(int)
     n_rows = np.clip(np.ceil(np.maximum(y0, y1)), 0, height).astype(int) - first
     crossings = np.zeros((height, width + 1), dtype=np.int32)
-    # So many edges at a time that their crossings stay few.
+    # A block of edges at a time bounds the memory for their crossings.
     n_together = max(1, 2**20 // height)
     for start in range(0, len(border), n_together):
         edge = np.repeat(np.arange(start, min(start + n_together, len(border))), n_rows[start : start + n_together])

@@ -1,8 +1,8 @@
-"""From the files of the data set to a slice store, in one pass.
+"""Converts the files of the data set to a slice store, in one pass.
 
-The type and the number of slices of each size are known only when the last file has been read. Until then
-the slices, already as narrow as they get, wait in a file without a name in the store's folder: memory stays
-small, and whatever ends the program, the file is gone.
+The image type and the number of slices of each size are known only after the last file. Until then the slices,
+in their narrowest types, wait in an unnamed temporary file in the store's folder. So memory stays small, and the
+file disappears however the program ends.
 """
 
 import os
@@ -47,10 +47,10 @@ def convert(
 
     Args:
         sources: folders, `.zip` archives or `.mat` files; `cvind.mat` among them gives the published folds.
-        output: the store; appears with its index when both are complete.
+        output: the store; it and its index appear when both are complete.
         field_of_view_mm: side of the imaged square, from which the pixel spacing of each size follows.
-        keep_going: leave out files that are no usable slices and list them in the store, instead of raising.
-        on_progress: called with the number of files read and of all files.
+        keep_going: leave out unusable files and list them in the store, instead of raising.
+        on_progress: called with the number of files read and the number of all files.
 
     Raises:
         UserError: a bad file, none at all, no permission, or a full disk. Nothing is left behind.
@@ -87,7 +87,7 @@ def convert(
 
 
 class _Rejects:
-    """Files that are left out, or the first of them as an error."""
+    """Collects the files that are left out, or raises the first of them."""
 
     def __init__(self, keep_going: bool) -> None:
         self.keep_going = keep_going
@@ -133,7 +133,7 @@ def _read_all(
 
 
 def _refuse_shared_numbers(source: Source, rejects: _Rejects) -> list[tuple[int, Entry]]:
-    """The slice numbers that one file alone claims: nothing says which of two files is the right one."""
+    """The slice numbers that a single file claims; of two files neither is known to be the right one."""
     singles = []
     for number, candidates in source.entries.items():
         entries = _different_files(candidates)
@@ -147,7 +147,7 @@ def _refuse_shared_numbers(source: Source, rejects: _Rejects) -> list[tuple[int,
 
 
 def _different_files(entries: list[Entry]) -> list[Entry]:
-    """The entries without those that are another one once more: a link to it, or its folder given twice."""
+    """The entries without duplicates of one file, such as links to it or a folder given twice."""
     kept: list[Entry] = []
     for entry in entries:
         if not any(_is_same_file(entry, other) for other in kept):
@@ -165,7 +165,7 @@ def _is_same_file(one: Entry, other: Entry) -> bool:
 def _mapped(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
     """`map` over a few threads, in order, with few results waiting.
 
-    Threads suffice: inflating, hashing and file access all let go of the interpreter.
+    Threads suffice: inflating, hashing and file access release the interpreter lock.
     """
     with ThreadPoolExecutor(_READERS) as pool:
         waiting: deque[Future[Result]] = deque()
@@ -206,7 +206,7 @@ def _prepare(number: int, entry: Entry, field_of_view_mm: float) -> tuple[Waitin
 
 
 def _refuse_two_labels(rows: list[WaitingSlice], rejects: _Rejects) -> list[WaitingSlice]:
-    """Leave out every slice of a patient who carries two labels: nothing says which is right."""
+    """Leave out every slice of a patient with two labels; neither is known to be right."""
     first: dict[str, WaitingSlice] = {}
     contradictions: dict[str, WaitingSlice] = {}
     for row in rows:
@@ -221,7 +221,7 @@ def _refuse_two_labels(rows: list[WaitingSlice], rejects: _Rejects) -> list[Wait
             other = first[row.facts["pid"]]
         reason = (
             f"patient {row.facts['pid']} has label {row.facts['label']} here and "
-            f"{other.facts['label']} in {other.file}; a patient has one tumour type"
+            f"{other.facts['label']} in {other.file}; a patient has one tumor type"
         )
         rejects.add(SliceError(row.file, reason))
     return [row for row in rows if row.facts["pid"] not in contradictions]

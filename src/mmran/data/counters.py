@@ -1,8 +1,8 @@
-"""Random numbers as pure functions of counters: nothing to carry along, nothing to save, nothing to restore.
+"""Random numbers as pure functions of counters: there is no state to save or restore.
 
-A number depends on (seed, epoch, slice number, purpose, draw) and on nothing else: not on the worker that
-asks, the slices beside it in the batch, the order of the calls, or whether the run was resumed. The generator
-is SplitMix64, whose state after n steps is start + n * constant: all numbers are worked out side by side.
+A number depends on (seed, epoch, slice number, purpose, draw) and on nothing else: not on the worker,
+the other slices of the batch, the order of calls, or whether the run was resumed. The generator is SplitMix64,
+whose state after n steps is start + n * constant, so all numbers are computed in parallel.
 
 Source: Steele, Lea and Flood 2014 (Fast splittable pseudorandom number generators), constants as in Java 8.
 """
@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# What the numbers of a stream are for. Values are part of every result: append, never renumber.
+# The purpose of a stream. These values are part of every result: append, never renumber.
 ORDER: Final = 0
 TRANSFORMS: Final = 1
 ELASTIC: Final = 2
@@ -37,7 +37,7 @@ def stream_keys(seed: int, epoch: int, numbers: ArrayLike, purpose: int) -> NDAr
     Returns:
         (B,) uint64.
     """
-    # Each word is stirred in before the next is added: (seed 1, epoch 2) and (seed 2, epoch 1) part ways.
+    # Each word is mixed in before the next is added, so (seed 1, epoch 2) and (seed 2, epoch 1) differ.
     key = np.zeros(1, np.uint64)
     for word in (seed, purpose, epoch):
         key = _stir(key + np.uint64(word & _WORD) + _STEP)
@@ -71,7 +71,7 @@ def draw_uniform(keys: NDArray[np.uint64], n_draws: int) -> NDArray[np.float64]:
 
 
 def draw_symmetric_pairs(keys: NDArray[np.uint64], n_draws: int) -> NDArray[np.float32]:
-    """Pairs of uniform numbers in (-1, 1), both out of one output: for fields, where precision is worth less.
+    """Pairs of uniform numbers in (-1, 1), two from each output: for fields, which need less precision.
 
     Args:
         keys: (B,) uint64.
@@ -81,7 +81,7 @@ def draw_symmetric_pairs(keys: NDArray[np.uint64], n_draws: int) -> NDArray[np.f
         (B, 2, n_draws) float32, symmetric about zero.
     """
     bits = draw_bits(keys, n_draws)
-    # 23 of each half's 32 bits, and the half step that keeps the mean at zero, are what a float32 holds.
+    # A float32 holds 23 of each half's 32 bits and the half step that keeps the mean at zero.
     halves = np.stack([bits >> np.uint64(41), (bits & np.uint64(0xFFFFFFFF)) >> np.uint64(9)], axis=1)
     return (halves.astype(np.float32) + np.float32(0.5)) * np.float32(2.0**-22) - np.float32(1)
 

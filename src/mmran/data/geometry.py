@@ -1,10 +1,10 @@
-"""From a slice's native size to the network's square and back.
+"""Fits slices to the network's square input, and restores its output to their native size.
 
-    pad       the slice keeps its pixels and is centred in zeros
+    pad       centers the slice in a square of zeros; its pixels stay as they are
     resample  the whole field, made square by centring, is scaled: area-averaged when it shrinks, interpolated
               linearly when it grows
 
-Both are linear and separable: resampling is one sparse matrix from the left and one from the right.
+Both are linear and separable: resampling multiplies by one sparse matrix on each side.
 """
 
 from functools import lru_cache
@@ -20,21 +20,21 @@ FITS: Final = ("pad", "resample")
 
 
 def fit_image(image: NDArray[Any], size: int, fit: str, *, fill: float = 0) -> NDArray[Any]:
-    """Bring an image to the network's size.
+    """Fit an image to the network's size.
 
     Args:
         image: (H, W), any real dtype.
         size: S, the network's side in pixels.
         fit: "pad" or "resample".
-        fill: intensity of what lies outside the slice.
+        fill: intensity outside the slice.
 
     Returns:
         (S, S) of the same dtype; integer intensities are rounded.
 
     Raises:
-        UserError: `fit` is unknown, or the slice is larger than S where it is to be padded.
+        UserError: `fit` is unknown, or the slice is too large to be padded to S.
     """
-    square = _centred(image, _field_size(image.shape, size, fit), fill)
+    square = _centered(image, _field_size(image.shape, size, fit), fill)
     if len(square) == size:
         return square
     scaled = _resampled(square.astype(np.float32), size)
@@ -42,10 +42,10 @@ def fit_image(image: NDArray[Any], size: int, fit: str, *, fill: float = 0) -> N
 
 
 def fit_mask(mask: NDArray[Any], size: int, fit: str) -> NDArray[np.uint8]:
-    """Bring a mask to the network's size; a pixel is tumour where at least half of its area is.
+    """Fit a mask to the network's size; a pixel is tumor if at least half of its area is.
 
     Args:
-        mask: (H, W), zero outside the tumour.
+        mask: (H, W), zero outside the tumor.
         size: S, the network's side in pixels.
         fit: "pad" or "resample".
 
@@ -56,21 +56,21 @@ def fit_mask(mask: NDArray[Any], size: int, fit: str) -> NDArray[np.uint8]:
         UserError: as for `fit_image`.
     """
     binary = (mask != 0).astype(np.uint8)
-    square = _centred(binary, _field_size(mask.shape, size, fit), 0)
+    square = _centered(binary, _field_size(mask.shape, size, fit), 0)
     if len(square) == size:
         return square
-    # The sum of thirds that make a half must count as a half on every machine.
+    # Thirds that add up to a half must count as a half on every machine.
     return (_resampled(square.astype(np.float32), size) >= 0.5 - 1e-5).astype(np.uint8)
 
 
 def restore(probability: NDArray[Any], height: int, width: int, fit: str) -> NDArray[np.float32]:
-    """Take the network's map back to the slice's native size: the inverse of `fit_image`.
+    """Restore the network's map to the slice's native size: the inverse of `fit_image`.
 
     Args:
         probability: (S, S) in 0..1.
         height: native height in pixels.
         width: native width in pixels.
-        fit: "pad" or "resample", as it was fitted.
+        fit: "pad" or "resample", as used for fitting.
 
     Returns:
         (height, width) float32.
@@ -117,8 +117,8 @@ def _field_size(shape: tuple[int, ...], size: int, fit: str) -> int:
     return size
 
 
-def _centred(image: NDArray[Any], size: int, fill: float) -> NDArray[Any]:
-    """The image in the middle of (size, size); an odd pixel over goes below and to the right."""
+def _centered(image: NDArray[Any], size: int, fill: float) -> NDArray[Any]:
+    """The image in the middle of (size, size); an odd extra pixel goes below and to the right."""
     height, width = image.shape
     if height == width == size:
         return image
@@ -143,8 +143,8 @@ def _weights(n_in: int, n_out: int) -> sparse.csr_array:
         overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
         weights = overlap.clip(min=0) * (n_out / n_in)
     else:
-        # Pixel centres lie at half-integers; beyond the outermost centres the edge pixel's value holds.
-        centres = ((np.arange(n_out) + 0.5) * (n_in / n_out) - 0.5).clip(0, n_in - 1)
-        weights = (1 - np.abs(centres[:, None] - np.arange(n_in))).clip(min=0)
-    # Sparse, because a row holds two or three pixels' shares: six times as fast, and added up in one fixed order.
+        # Pixel centers lie at half-integers; beyond the outermost centers the edge pixel's value is used.
+        centers = ((np.arange(n_out) + 0.5) * (n_in / n_out) - 0.5).clip(0, n_in - 1)
+        weights = (1 - np.abs(centers[:, None] - np.arange(n_in))).clip(min=0)
+    # Sparse, since a row has two or three nonzero weights: six times as fast, and summed in a fixed order.
     return sparse.csr_array(weights.astype(np.float32))

@@ -31,7 +31,7 @@ class SliceError(UserError):
     """A file that is not a usable slice. File and reason are one printable line each.
 
     Attributes:
-        file: where it is, as a person would look for it.
+        file: its path, or its archive and the path in it.
         reason: what is wrong with it.
     """
 

@@ -175,5 +175,5 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 
 
 def _is_litter(name: str) -> bool:
-    """Whether a name is one that macOS leaves beside the real files, without content of its own."""
+    """Whether macOS leaves a file of this name beside the real ones; it holds no slice."""
     return name.startswith("._") or name in ("__MACOSX", ".DS_Store")

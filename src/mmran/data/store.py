@@ -1,9 +1,9 @@
-"""The slice store: all slices of a data set in one file, made by `convert` and read by everything after it.
+"""The slice store: all slices of a data set in one file, written by `convert` and read by every later stage.
 
 `slices.h5` has one group per native size, named `{H}x{W}`, with the contiguous datasets `image` (n, H, W), in
-the smallest type that holds every slice of the store without loss, and `mask` (n, H, W) uint8. Beside it lies
-`index.csv`, one line per slice. Contiguous and uncompressed, because the operating system then maps it into
-memory and a slice costs one copy.
+the smallest type that holds every slice of the store without loss, and `mask` (n, H, W) uint8. `index.csv`
+beside it has one row per slice. Datasets are contiguous and uncompressed, so the operating system maps them
+into memory and reading a slice costs one copy.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ INDEX_TYPES = {
 
 _DIGESTED = ("slice", "label", "pid", "height", "width", "spacing_mm")
 
-# int16 before uint16: both take two bytes, but torch computes with the first only.
+# int16 before uint16: both take two bytes, but torch computes only with the first.
 _INTEGER_TYPES = ("u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8")
 
 
@@ -66,7 +66,7 @@ def narrow(image: NDArray[Any]) -> NDArray[Any]:
 def slice_digest(
     row: Mapping[Any, Any], image: NDArray[Any], mask: NDArray[np.uint8], border: NDArray[np.float64]
 ) -> bytes:
-    """SHA-256 of what a slice is, whatever type and file it is stored in.
+    """SHA-256 of a slice's content, independent of the type and file that store it.
 
     Args:
         row: its `slice`, `label`, `pid`, `height`, `width` and `spacing_mm`.
@@ -75,7 +75,7 @@ def slice_digest(
         border: (n, 2) float64.
     """
     facts = [row[name] for name in _DIGESTED]
-    # The mask is hashed as bits; its maximum tells a 1 from another number that is not 0.
+    # The mask is hashed as bits; its maximum detects nonzero values other than 1.
     facts += [image.dtype.str, int(mask.max())]
     digest = hashlib.sha256(json.dumps(facts).encode())
     for part in (image, np.packbits(mask), border.astype("<f8")):
@@ -173,7 +173,7 @@ class SliceStore:
         }
 
     def _fits_index(self) -> bool:
-        """Whether every line of the index has its place in the file."""
+        """Whether every row of the index has its place in the file."""
         n = len(self.index)
         sizes = self.index.groupby("group").size().to_dict()
         return (
@@ -185,7 +185,7 @@ class SliceStore:
         )
 
     def _map(self, dataset: h5py.Dataset) -> NDArray[Any]:
-        """The dataset as pages of the file: no handle of HDF5 stays open that a fork would tear."""
+        """The dataset as mapped pages: no HDF5 handle stays open that a fork would break."""
         return np.memmap(self.path, dataset.dtype, "r", dataset.id.get_offset(), dataset.shape)
 
     def __enter__(self) -> Self:
@@ -238,12 +238,13 @@ class SliceStore:
     def read_group(self, group: str) -> tuple[NDArray[Any], NDArray[np.uint8]]:
         """All images (n, H, W) and masks (n, H, W) uint8 of one size, in index order.
 
-        They are read-only views of the file: nothing is read before it is touched, or copied at all.
+        They are read-only views of the file: pages are read when touched and never copied, and no checksum is
+        compared.
         """
         return self._groups[group]
 
     def border(self, number: int) -> NDArray[np.float64]:
-        """(n, 2) float64 x, y in pixels of a slice's border polygon, counted from zero."""
+        """(n, 2) float64 x, y of a slice's border polygon, in pixels from zero."""
         _, _, i = self._place(number)
         return np.array(self._border_points[self._border_start[i] : self._border_start[i + 1]])
 

@@ -1,7 +1,7 @@
 """Writes the file that `store.SliceStore` reads.
 
-HDF5 lays the file out, empty; the pixels then go to their places as ordinary bytes. A full disk is so an
-ordinary error, where HDF5, failing in the middle, would leave handles that cannot be closed.
+HDF5 lays out an empty file; ordinary writes then fill in the pixels. A full disk is then an ordinary error,
+while HDF5 failing midway would leave handles that cannot be closed.
 """
 
 import shutil
@@ -25,9 +25,9 @@ class WaitingSlice:
     """What is kept of a slice in memory while its pixels and border wait in a file.
 
     Attributes:
-        file: where it came from.
-        facts: its line of the index, without `row`.
-        image_type: type in which its image waits.
+        file: the file that it came from.
+        facts: its row of the index, without `row`.
+        image_type: type of its image.
         low: its lowest intensity.
         high: its highest intensity.
         n_border_points: number of points of its border.
@@ -66,15 +66,15 @@ def write_store(
     Args:
         path: the new file.
         slices: in index order.
-        spill: the file in which their pixels wait.
+        spill: the file that holds their pixels and borders.
         folds: (n,) published folds, 0 where unknown.
         rejects: files that should have been slices.
         ignored: files of other kinds.
-        index_sha256: of the index that lies beside the store.
+        index_sha256: digest of the index beside the store.
 
     Raises:
         UserError: the disk has too little room.
-        OSError: it filled up meanwhile.
+        OSError: the disk filled up meanwhile.
     """
     groups: dict[str, list[WaitingSlice]] = {}
     for item in slices:

@@ -1,4 +1,4 @@
-"""The verbs of the data, as a person types them one after the other."""
+"""The data verbs, run one after the other."""
 
 import argparse
 import json

@@ -95,7 +95,7 @@ def test_the_elastic_field_is_as_strong_relative_to_the_image_at_every_size():
 
 
 def test_a_spline_surface_through_a_plane_is_the_plane():
-    # Control point k stands at knot k - 1; with 8 intervals on [-1, 1] that is -1 + (k - 1) / 4.
+    # Control point k is at knot k - 1; with 8 intervals on [-1, 1] that is -1 + (k - 1) / 4.
     knots = -1 + (np.arange(11, dtype=np.float32) - 1) / 4
     control = np.stack(np.meshgrid(knots, knots))[None]
     still = np.zeros((1, 2, 2), np.float32)
@@ -140,7 +140,7 @@ def test_another_seed_epoch_or_slice_gives_another_image(changed):
 
 def test_masks_stay_binary_and_keep_their_area_within_the_frame():
     masks = torch.zeros(32, 1, 128, 128)
-    masks[..., 52:76, 50:80] = 1  # 24 x 30 pixels near the centre: no rotation takes them out of the frame
+    masks[..., 52:76, 50:80] = 1  # 24 x 30 pixels near the center: no rotation takes them out of the frame
     augment(torch.rand(32, 1, 128, 128), masks, np.arange(32), 1029, 0, paper_augmentation(probability=1))
     assert set(masks.unique().tolist()) == {0, 1}
     # Single masks swell or shrink with the elastic field, all together do not.

@@ -121,7 +121,7 @@ def test_an_epoch_is_a_permutation_of_its_own():
 
 
 def test_every_place_in_the_order_is_equally_likely():
-    # Where slice 0 of 5 stands in 5000 epochs: 1000 in each place, with a standard deviation of 28.
+    # Positions of slice 0 of 5 in 5000 epochs: 1000 in each place, with a standard deviation of 28.
     places = [int(np.flatnonzero(epoch_order(5, 1029, epoch) == 0)[0]) for epoch in range(5000)]
     assert np.abs(np.bincount(places, minlength=5) - 1000).max() < 115
 

@@ -24,7 +24,7 @@ def a_slice(number: int = 7, label: int = 2, pid: str = "MR040240B") -> Slice:
     image = np.arange(6 * 8, dtype=np.int16).reshape(6, 8) * 10  # 6 high, 8 wide
     mask = np.zeros((6, 8), dtype=np.uint8)
     mask[1:3, 2:7] = 1  # two rows of five
-    # The polygon runs half a pixel outside the outermost pixel centres.
+    # The polygon runs half a pixel outside the outermost pixel centers.
     border = np.array([[1.5, 0.5], [6.5, 0.5], [6.5, 2.5], [1.5, 2.5]])
     return Slice(number, label, pid, image, mask, border)
 
@@ -73,12 +73,12 @@ def test_slice_numbers_come_from_file_names(name: str, number: int | None) -> No
     assert slice_number(name) == number
 
 
-def test_a_polygon_fills_the_pixels_whose_centres_it_encloses() -> None:
+def test_a_polygon_fills_the_pixels_whose_centers_it_encloses() -> None:
     np.testing.assert_array_equal(border_mask(a_slice().border, (6, 8)), a_slice().mask)
 
 
 def test_a_slanted_polygon_is_filled_by_hand_derived_rows() -> None:
-    # Triangle (0, -.5), (4, 3.5), (0, 3.5): row y spans x from 0 to y + .5, so that centres 0..y lie inside.
+    # Triangle (0, -.5), (4, 3.5), (0, 3.5): row y spans x from 0 to y + .5, so that centers 0..y lie inside.
     triangle = np.array([[0, -0.5], [4, 3.5], [0, 3.5]]) - [0.25, 0]
     expected = np.tri(4, 5, dtype=np.uint8)
     np.testing.assert_array_equal(border_mask(triangle, (4, 5)), expected)

@@ -68,16 +68,16 @@ def test_uniform_numbers_fill_the_interval_evenly():
     assert stats.chisquare(counts).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("neighbour", ["seed", "epoch", "number", "purpose", "draw"])
-def test_neighbouring_counters_are_not_correlated(neighbour):
+@pytest.mark.parametrize("neighbor", ["seed", "epoch", "number", "purpose", "draw"])
+def test_neighboring_counters_are_not_correlated(neighbor):
     numbers = np.arange(1, 3065)
     here = {"seed": 1029, "epoch": 7, "numbers": numbers, "purpose": 1}
-    step = {"number": "numbers"}.get(neighbour, neighbour)
-    there = here if neighbour == "draw" else here | {step: here[step] + 1}
+    step = {"number": "numbers"}.get(neighbor, neighbor)
+    there = here if neighbor == "draw" else here | {step: here[step] + 1}
     first = counters.draw_uniform(counters.stream_keys(**here), 33)
     second = counters.draw_uniform(counters.stream_keys(**there), 33)
     # 3064 x 32 pairs: the correlation's standard error is .0032.
-    shift = 1 if neighbour == "draw" else 0
+    shift = 1 if neighbor == "draw" else 0
     correlation = np.corrcoef(first[:, :32].ravel(), second[:, shift : 32 + shift].ravel())[0, 1]
     assert abs(correlation) < 0.013
 

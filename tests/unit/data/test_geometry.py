@@ -10,7 +10,7 @@ from mmran.data.geometry import fit_image, fit_mask, network_spacing_mm, restore
 from mmran.errors import UserError
 
 
-def test_padding_centres_the_slice_in_zeros():
+def test_padding_centers_the_slice_in_zeros():
     padded = fit_image(np.array([[1, 2], [3, 4]], np.int16), 4, "pad")
     assert padded.dtype == np.int16
     assert padded.tolist() == [[0, 0, 0, 0], [0, 1, 2, 0], [0, 3, 4, 0], [0, 0, 0, 0]]
@@ -28,8 +28,8 @@ def test_shrinking_averages_areas():
     np.testing.assert_allclose(fit_image(image, 2, "resample"), [[1, 7], [1, 7]], rtol=1e-6)
 
 
-def test_growing_interpolates_between_pixel_centres():
-    # Output centres lie at input positions -.25, .25, .75, 1.25; the edge's value holds beyond the outer centres.
+def test_growing_interpolates_between_pixel_centers():
+    # Output centers lie at input positions -.25, .25, .75, 1.25; the edge's value holds beyond the outer centers.
     image = np.tile(np.array([0, 4], np.int16), (2, 1))
     assert fit_image(image, 4, "resample").tolist() == [[0, 1, 3, 4]] * 4
 
@@ -50,14 +50,14 @@ def test_resampling_keeps_the_shape_of_what_is_not_square():
     assert fit_image(np.full((2, 4), 8, np.float32), 2, "resample").tolist() == [[4, 4], [4, 4]]
 
 
-def test_the_majority_decides_a_mask_and_half_is_tumour():
+def test_the_majority_decides_a_mask_and_half_is_tumor():
     quarters = np.array([[1, 0, 1, 1], [0, 0, 0, 0], [1, 1, 1, 1], [0, 0, 1, 0]], np.uint8)
     # Shares of the 2 x 2 blocks: 1/4, 2/4; 2/4, 3/4.
     assert fit_mask(quarters, 2, "resample").tolist() == [[0, 1], [1, 1]]
 
 
-def test_half_is_tumour_also_where_the_shares_are_not_exact_in_binary():
-    # 10 columns into 3: the middle one spans 3.33 to 6.67, and the tumour ends at 5.
+def test_half_is_tumor_also_where_the_shares_are_not_exact_in_binary():
+    # 10 columns into 3: the middle one spans 3.33 to 6.67, and the tumor ends at 5.
     mask = np.zeros((10, 10), np.uint8)
     mask[:, :5] = 1
     assert fit_mask(mask, 3, "resample").tolist() == [[1, 1, 0]] * 3

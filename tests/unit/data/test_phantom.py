@@ -104,7 +104,7 @@ def test_some_gliomas_have_a_dark_core_that_belongs_to_the_mask() -> None:
 
 
 def test_classes_differ_in_place_and_brightness(slices: list[Slice]) -> None:
-    """A meningioma lies outwards, a pituitary tumour in the middle; a meningioma is brightest."""
+    """A meningioma lies outwards, a pituitary tumor in the middle; a meningioma is brightest."""
     distance: dict[int, list[float]] = {1: [], 2: [], 3: []}
     contrast: dict[int, list[float]] = {1: [], 2: [], 3: []}
     for item in slices:

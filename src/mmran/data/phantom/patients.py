@@ -22,6 +22,7 @@ from mmran.data.cheng import Slice, border_mask, write_cvind, write_slice
 from mmran.data.phantom.anatomy import Canvas, Field, Head, draw_head
 from mmran.data.phantom.lesion import PITUITARY, draw_lesion, grow
 from mmran.errors import UserError
+from mmran.files import flush
 
 _BRIGHTEST = 1400
 _N_FOLDS = 5
@@ -103,7 +104,9 @@ def write_phantom(
                 if on_progress:
                     on_progress(k + 1, n_patients)
             write_cvind(new, folds)
+            flush(new)
             new.replace(folder)
+            flush(folder.parent)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror})") from error
     return len(folds)
