@@ -14,7 +14,7 @@ rule phantom:
         job=f"{RESULTS}/specs/jobs/phantom.json",
     shell:
         "python -m mmran --job {params.job:q} phantom --output {output[0]:q} --patients {params.patients}"
-        " --size {params.size} --seed {params.seed} > {log:q} 2>&1"
+        " --size {params.size} --seed {params.seed}" + LOGGED
 
 
 rule convert:
@@ -37,7 +37,7 @@ rule convert:
         keep_going="--keep-going" if CONFIG.values["data"]["keep_going"] else "",
     shell:
         "python -m mmran --job {params.job:q} convert {input.source:q} --output {output.store:q}"
-        " --field-of-view-mm {params.field_of_view_mm} {params.keep_going} 2>&1 | tee {log:q}"
+        " --field-of-view-mm {params.field_of_view_mm} {params.keep_going}" + LOGGED
 
 
 rule verify:
@@ -57,7 +57,8 @@ rule verify:
     params:
         job=f"{RESULTS}/specs/jobs/verify.json",
     shell:
-        "python -m mmran --job {params.job:q} verify {input.store:q} --output {output.audit:q} > {log:q} 2>&1"
+        "python -m mmran --job {params.job:q} verify {input.store:q} --output {output.audit:q}"
+        + LOGGED
 
 
 rule split:
@@ -80,4 +81,4 @@ rule split:
         spec=f"{RESULTS}/specs/protocols/{{protocol}}.json",
     shell:
         "python -m mmran --job {params.job:q} split {input.store:q} --spec {params.spec:q} --output {output.csv:q}"
-        " > {log:q} 2>&1"
+        + LOGGED

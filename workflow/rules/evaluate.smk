@@ -30,7 +30,7 @@ rule predict:
     shell:
         "python -m mmran --job {params.job:q} predict --spec {input.spec:q} --store {input.store:q}"
         " --split {input.split:q} --trained {params.trained:q} --output {output.predictions:q} --threads {threads}"
-        " --gpus {resources.gpu} > {log:q} 2>&1"
+        " --gpus {resources.gpu}" + LOGGED
 
 
 rule evaluate:
@@ -56,4 +56,4 @@ rule evaluate:
     shell:
         "python -m mmran --job {params.job:q} evaluate {input.predictions:q} --store {input.store:q}"
         " --split {input.split:q}"
-        " --cases {output.cases:q} --summary {output.summary:q} > {log:q} 2>&1"
+        " --cases {output.cases:q} --summary {output.summary:q}" + LOGGED

@@ -1,6 +1,10 @@
 # What rules ask the configuration: resources of an experiment, inputs of a table, results for a figure.
 
 
+# What a job prints goes into its log; the end of it is shown where the job fails.
+LOGGED = " > {log:q} 2>&1 || {{ code=$?; tail {log:q} >&2; exit $code; }}"
+
+
 def read_by(job, **paths):
     """The inputs of a job. Records decide whether it is out of date, not times (mmran.workflow.start)."""
 

@@ -1,11 +1,15 @@
 # Summaries -> tables, cases and predictions -> figures, one set under each protocol
 
 
+from mmran.report.escape import rst
+
+
 # Seconds each: on a cluster they run where Snakemake does.
 localrules:
     networks,
     table,
     figure,
+    overview,
 
 
 rule networks:
@@ -24,7 +28,7 @@ rule networks:
         ),
     shell:
         "python -m mmran --job {params.job:q} networks --spec {params.specs:q} --json --output {output.sizes:q}"
-        " > {log:q} 2>&1"
+        + LOGGED
 
 
 rule table:
@@ -56,7 +60,7 @@ rule table:
         protocol=lambda wildcards: wildcards.protocol,
     shell:
         "python -m mmran --job {params.job:q} table --spec {params.spec:q} --results {params.results:q}"
-        " --protocol {params.protocol:q} --output {output.csv:q} > {log:q} 2>&1"
+        " --protocol {params.protocol:q} --output {output.csv:q}" + LOGGED
 
 
 rule figure:
@@ -92,7 +96,36 @@ rule figure:
         spec=f"{RESULTS}/specs/figures/{{figure}}.json",
         results=RESULTS,
         protocol=lambda wildcards: wildcards.protocol,
-        title=lambda wildcards: CONFIG.figure(wildcards.figure).title,
+        title=lambda wildcards: rst(CONFIG.figure(wildcards.figure).title),
     shell:
         "python -m mmran --job {params.job:q} figure --spec {params.spec:q} --results {params.results:q}"
-        " --protocol {params.protocol:q} --store {input.store:q} --output {output.svg:q} > {log:q} 2>&1"
+        " --protocol {params.protocol:q} --store {input.store:q} --output {output.svg:q}"
+        + LOGGED
+
+
+rule overview:
+    input:
+        **read_by(
+            "overview",
+            audit=rules.verify.output.audit,
+            tables=RUN.shown("tables/{protocol}/{name}.html", CONFIG.tables),
+            figures=RUN.shown("figures/{protocol}/{name}.png", CONFIG.figures),
+        ),
+    output:
+        html=report(
+            f"{RESULTS}/overview.html",
+            caption="../report/overview.rst",
+            category="Start here",
+            labels={"what": "overview"},
+        ),
+        md=f"{RESULTS}/overview.md",
+        record=f"{RESULTS}/records/overview.json",
+    log:
+        f"{RESULTS}/logs/overview.log",
+    conda:
+        "../../envs/mmran.yaml"
+    params:
+        job=f"{RESULTS}/specs/jobs/overview.json",
+        results=RESULTS,
+    shell:
+        "python -m mmran --job {params.job:q} overview {params.results:q}" + LOGGED

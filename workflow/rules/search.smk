@@ -92,4 +92,4 @@ rule search_report:
         trained=lambda wildcards, input: Path(input.history[0]).parent,
     shell:
         "python -m mmran --job {params.job:q} search-report {params.searched:q} --trained {params.trained:q} --output {output.csv:q}"
-        " > {log:q} 2>&1"
+        + LOGGED

@@ -73,6 +73,7 @@ def plan_jobs(config: Config, digest_of: Callable[[Job], str] = lambda job: job.
     for protocol in config.protocols:
         planner.add_tables(protocol)
         planner.add_figures(protocol)
+    planner.add_overview()
     return planner.jobs
 
 
@@ -161,6 +162,10 @@ class _Planner:
         for name in self.config.figures:
             inputs = [CONVERT, *self._measured(name, protocol, "train", "predict", "evaluate")]
             self._add_shown("figure", name, protocol, inputs, ("svg", "png", "pdf", "txt"))
+
+    def add_overview(self) -> None:
+        shown = [name for name, job in self.jobs.items() if job.stage in (VERIFY, "table", "figure")]
+        self.add("overview", {}, self.stage_code("overview"), shown, ["overview.html", "overview.md"])
 
     def add_search(self) -> None:
         protocol = self.config.protocols[0]

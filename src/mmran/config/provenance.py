@@ -37,6 +37,7 @@ STAGES = {
     "search": ("mmran.tune.search", "mmran.tune.runner"),
     "search_report": ("mmran.report.search",),
     "table": ("mmran.report.tables", "mmran.report.sizes", "mmran.report.notes"),
+    "overview": ("mmran.report.overview",),
     "figure": ("mmran.report.figures",),
 }
 
