@@ -1,5 +1,6 @@
 """Checkpoints written in the background, at most every few minutes, and always when a training is stopped."""
 
+import atexit
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,8 +16,9 @@ from mmran.training.checkpoint import CheckpointFolder
 class Saver:
     """Keeps the newest snapshot in memory and writes it in a thread when it is due.
 
-    Used as a context: leaving it, also by an exception, by Ctrl-C or by SIGTERM, writes the newest snapshot. Only
-    SIGKILL loses what was trained since the last write.
+    Used as a context: leaving it, also by an exception, by Ctrl-C or by SIGTERM, writes the newest snapshot. So does
+    the end of the process, which is all that a training in a thread, as in a Ray worker, sees of SIGTERM. Only SIGKILL
+    loses what was trained since the last write.
     """
 
     def __init__(self, folder: CheckpointFolder, minutes: float, log: Callable[[str], None]) -> None:
@@ -34,6 +36,7 @@ class Saver:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
 
     def __enter__(self) -> Self:
+        atexit.register(self._write_at_exit)
         return self
 
     def offer(self, snapshot: dict[str, Any]) -> None:
@@ -68,7 +71,13 @@ class Saver:
                 raise
             self._log(f"warning: {failure}")
         finally:
+            atexit.unregister(self._write_at_exit)
             self._thread.shutdown()
+
+    def _write_at_exit(self) -> None:
+        # Threads have ended by now, the writing one among them.
+        if self._newest is not None:
+            self._folder.save(self._newest)
 
     def _write(self, snapshot: dict[str, Any]) -> None:
         if self._writing:
