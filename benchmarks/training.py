@@ -1,9 +1,11 @@
 """What the training loop costs beside a bare hand-written step, and what precision and memory layout gain.
 
-    python benchmarks/training.py [--width 0.125] [--size 96] [--threads 1]
+    python benchmarks/training.py [--network mmran] [--width 0.125] [--size 96] [--threads 1]
 
-Prints ratios of one run. The bare step is forward, losses, backward and Adam on one batch that lies ready; the loop
-adds order, normalisation, augmentation, bookkeeping, validation and the checkpoint of every epoch.
+Prints ratios within one run. The bare step is forward, losses, backward and Adam on batches that are ready; the loop
+adds order, normalization, augmentation and bookkeeping, and after every epoch a snapshot of weights and optimizers.
+Every few minutes a thread writes the newest snapshot as a checkpoint; its seconds, spread over
+`training.checkpoint_minutes`, are what checkpoints cost at most, if the thread has no idle core to itself.
 """
 
 import argparse
@@ -11,29 +13,32 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from mmran.config.configuration import Config
 from mmran.config.experiment import Experiment
 from mmran.config.load import load, overlay
-from mmran.data.augment import Augmentation
+from mmran.data.augmentation import Augmentation
 from mmran.data.batches import Batch, ResidentSlices, iterate
 from mmran.training.checkpoint import CheckpointFolder
 from mmran.training.device import Compute
-from mmran.training.engine import State, _save, make_recipe
+from mmran.training.engine import make_recipe
+from mmran.training.saver import host_copy
 
 BATCHES = 12
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def experiment(width: float, size: int, precision: str, channels_last: bool) -> Experiment:
+def experiment(arguments: argparse.Namespace, precision: str, channels_last: bool) -> Experiment:
     changes = {
-        "network": {"width": width},
-        "input": {"size": size},
+        "network": {"width": arguments.width},
+        "input": {"size": arguments.size},
         "training": {"precision": precision, "channels_last": channels_last},
     }
-    return Config.checked(overlay(load([ROOT / "config.yaml"]), {"defaults": changes})).resolve("mmran")
+    values = overlay(load([ROOT / "config.yaml"]), {"source": "phantom", "defaults": changes})
+    return Config.checked(values).resolve(arguments.network)
 
 
 def slices(size: int, device: torch.device) -> ResidentSlices:
@@ -48,7 +53,7 @@ def slices(size: int, device: torch.device) -> ResidentSlices:
     )
 
 
-def seconds(work: Callable[[], None]) -> float:
+def seconds(work: Callable[[], Any]) -> float:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     start = time.perf_counter()
@@ -59,19 +64,17 @@ def seconds(work: Callable[[], None]) -> float:
 
 
 def measure(arguments: argparse.Namespace, precision: str, channels_last: bool) -> dict[str, float]:
-    chosen = experiment(arguments.width, arguments.size, precision, channels_last)
-    compute = Compute.choose(
-        gpu=torch.cuda.is_available(), threads=arguments.threads, precision=precision, deterministic=False, seed=0
-    )
+    chosen = experiment(arguments, precision, channels_last)
+    gpu = torch.cuda.is_available()
+    compute = Compute.choose(gpu=gpu, threads=arguments.threads, precision=precision, deterministic=False, seed=0)
     recipe = make_recipe(chosen, compute)
-    (stage,) = recipe.stages()
+    stage = recipe.stages()[-1]
     recipe.begin(stage)
     data = slices(arguments.size, compute.device)
-    order = torch.channels_last if channels_last else torch.contiguous_format
 
     def batches(augmentation: Augmentation | None) -> list[Batch]:
         found = iterate(data, batch_size=10, seed=0, epoch=0, augmentation=augmentation, shuffle=True)
-        return [batch._replace(images=batch.images.contiguous(memory_format=order)) for batch in found]
+        return [batch._replace(images=recipe.layout(batch.images)) for batch in found]
 
     ready = batches(None)
     recipe.step(ready[0], stage, 0)
@@ -80,32 +83,42 @@ def measure(arguments: argparse.Namespace, precision: str, channels_last: bool) 
         for batch in ready:
             recipe.step(batch, stage, 0)
 
+    def snapshot() -> dict[str, Any]:
+        optimizers = {name: optimizer.state_dict() for name, optimizer in recipe.optimizers.items()}
+        copy: dict[str, Any] = host_copy({"network": recipe.network.state_dict(), "optimizers": optimizers})
+        return copy
+
     with tempfile.TemporaryDirectory() as folder:
-        kept = CheckpointFolder(Path(folder), "benchmark")
+        kept, held = CheckpointFolder(Path(folder), "benchmark"), snapshot()
         return {
             "step": min(seconds(step) for _ in range(3)),
-            "data": min(seconds(lambda: batches(None) and None) for _ in range(3)),
-            "augmentation": min(seconds(lambda: batches(chosen.augmentation) and None) for _ in range(3)),
-            "checkpoint": min(seconds(lambda: _save(recipe, State(), kept, compute)) for _ in range(3)),
+            "data": min(seconds(lambda: batches(None)) for _ in range(3)),
+            "augmentation": min(seconds(lambda: batches(chosen.augmentation)) for _ in range(3)),
+            "snapshot": min(seconds(snapshot) for _ in range(3)),
+            "write": min(seconds(lambda: kept.save(held)) for _ in range(3)),
+            "interval": 60 * chosen.training.checkpoint_minutes,
         }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", default="mmran", help="experiment of config.yaml")
     parser.add_argument("--width", type=float, default=0.125)
     parser.add_argument("--size", type=int, default=96)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     base = measure(arguments, "float32", False)
-    print(f"MMRAN, width {arguments.width}, {arguments.size} px, {arguments.threads} threads, {10 * BATCHES} slices")
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {arguments.threads} threads"
+    print(f"{arguments.network}, width {arguments.width}, {arguments.size} px, {10 * BATCHES} slices, {device}")
     for precision, channels_last in (("float32", False), ("float32", True), ("bfloat16", False), ("bfloat16", True)):
         found = measure(arguments, precision, channels_last)
         layout = "channels last" if channels_last else "channels first"
-        data = found["augmentation"] / found["step"]
+        share = {key: 100 * found[key] / found["step"] for key in ("data", "augmentation", "snapshot")}
         print(
             f"{precision:9} {layout:15} step {base['step'] / found['step']:.2f} times as fast as float32; batches with "
-            f"augmentation cost {100 * data:.1f} % of a step, without {100 * found['data'] / found['step']:.1f} %; "
-            f"a checkpoint costs {100 * found['checkpoint'] / found['step']:.1f} % of an epoch of {BATCHES} steps"
+            f"augmentation cost {share['augmentation']:.1f} % of a step, without {share['data']:.1f} %; "
+            f"a snapshot costs {share['snapshot']:.2f} % of an epoch of {BATCHES} steps ({found['step']:.1f} s), "
+            f"writing it {found['write']:.2f} s, {100 * found['write'] / found['interval']:.2f} % of the interval"
         )
 
 

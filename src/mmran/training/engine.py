@@ -95,7 +95,7 @@ def train(
     validation: ResidentSlices,
     compute: Compute,
     folder: CheckpointFolder,
-    log: Callable[[str], None] = print,
+    log: Callable[[str], None],
     on_epoch: Callable[[HistoryRow], None] | None = None,
 ) -> tuple[Recipe, State]:
     """Train one trial to its last epoch, from its newest checkpoint if there is one.

@@ -22,12 +22,17 @@ from mmran.training.record import RunRecord
 from mmran.training.trial import RECORD, RESULTS, WEIGHTS, Trial
 
 
+def say(line: str) -> None:
+    """Print a line at once: whoever reads through a pipe wants each epoch when it ends."""
+    print(line, flush=True)
+
+
 def run_trial(
     trial: Trial,
     *,
     gpu: bool,
     threads: int,
-    log: Callable[[str], None] = print,
+    log: Callable[[str], None] = say,
     on_epoch: Callable[[HistoryRow], None] | None = None,
 ) -> Path:
     """Train a trial, unless it is finished; returns its folder with weights.safetensors, history.csv and run.json.

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -37,16 +38,20 @@ def stopped_after(command: list[str], text: str) -> int:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
+        hung = threading.Timer(240, process.kill)
+        hung.start()
         for line in process.stdout:
             if text in line:
                 break
         process.send_signal(signal.SIGTERM)
-        return process.wait(60)
+        status = process.wait(60)
+        hung.cancel()
+        return status
 
 
 def test_a_training_that_is_stopped_continues_after_its_last_complete_epoch(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "spec.json").write_text(experiment(training={"epochs": 900, "checkpoint_minutes": 600}).to_json())
-    command = [sys.executable, "-m", "mmran", "train", "--no-ray", "--spec", str(tmp_path / "spec.json")]
+    command = [sys.executable, "-m", "mmran", "train", "--no-ray", "--verbose", "--spec", str(tmp_path / "spec.json")]
     command += ["--store", str(tiny / "data" / "slices.h5"), "--split", str(tiny / "splits" / "paper.csv")]
     command += ["--work", str(tmp_path / "work"), "--output", str(tmp_path / "out")]
     assert stopped_after(command, "epoch 2/900") == 128 + signal.SIGTERM
