@@ -1,11 +1,21 @@
 """Files are whole or absent."""
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from mmran.errors import UserError
-from mmran.files import atomic_path, canonical_json, read_json, write_json, write_text, write_text_if_changed
+from mmran.files import (
+    atomic_path,
+    canonical_json,
+    locked,
+    read_json,
+    sweep_partial,
+    write_json,
+    write_text,
+    write_text_if_changed,
+)
 
 
 def test_a_block_that_raises_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -58,3 +68,44 @@ def test_a_missing_or_broken_json_file_is_named(tmp_path: Path, text: str | None
         path.write_text(text)
     with pytest.raises(UserError, match=rf"x\.json: {message}"):
         read_json(path)
+
+
+def test_leftovers_of_killed_writes_are_swept_and_nothing_else(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "result.txt") as temporary:
+        temporary.write_text("whole")
+        left = tmp_path / temporary.name.replace(temporary.name.split(".")[-2], "killed")
+        left.write_text("half")
+    (tmp_path / ".hidden").write_text("someone's own")
+    sweep_partial(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"result.txt", ".hidden"}
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("text", ['{"x": NaN}', '{"x": -Infinity}', "[" * 100_000])
+def test_numbers_and_depths_that_json_does_not_have_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(UserError, match=r"x\.json: not a JSON file"):
+        read_json(tmp_path / "x.json")
+
+
+def test_a_text_that_is_not_utf_8_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_bytes(b"\xff\xfe{}")
+    with pytest.raises(UserError, match=r"x\.json: not a UTF-8 text"):
+        read_json(tmp_path / "x.json")
+
+
+def test_a_lock_is_free_again_when_its_holder_ends(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    order: list[str] = []
+
+    def second() -> None:
+        with locked(tmp_path / "folder" / "lock", "waiting for the first"):
+            order.append("second")
+
+    with locked(tmp_path / "folder" / "lock", "never said"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(0.2)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+    assert capfd.readouterr().err == "waiting for the first\n"

@@ -1,4 +1,4 @@
-"""How much each task counts in each epoch: the three training methods, as pure functions of the epoch.
+"""The weight of each task in each epoch: the three training methods, as pure functions of the epoch.
 
 Every schedule is called as schedule(epoch, n_epochs, **options) with epoch = 0 .. n_epochs - 1.
 """
@@ -28,7 +28,7 @@ def fixed(epoch: int, n_epochs: int, *, alpha: float) -> TaskWeights:
 
     Args:
         epoch: 0 .. n_epochs - 1.
-        n_epochs: epochs in all.
+        n_epochs: total number of epochs.
         alpha: 0..1.
 
     Raises:
@@ -44,13 +44,13 @@ def fixed(epoch: int, n_epochs: int, *, alpha: float) -> TaskWeights:
 def freeze(epoch: int, n_epochs: int) -> TaskWeights:
     """Segmentation alone, then classification alone, then both at one half: a third of the epochs each.
 
-    Where 3 does not divide the epochs, the earlier phases are the longer ones.
+    If 3 does not divide the epochs, the earlier phases are longer.
 
     Source: Eq. 14, N = E / (c + 1) with c = 2 tasks; section 3.4, 2). Which task goes first: the end of section 3.4.
 
     Args:
         epoch: 0 .. n_epochs - 1.
-        n_epochs: E.
+        n_epochs: E, the total number of epochs.
 
     Raises:
         ValueError: epoch is outside the training.
@@ -63,11 +63,11 @@ def freeze(epoch: int, n_epochs: int) -> TaskWeights:
 def dynamic(epoch: int, n_epochs: int) -> TaskWeights:
     """From segmentation alone towards classification: alpha = epoch / n_epochs.
 
-    Source: Eq. 15, with epochs counted from 0, since training is to begin with segmentation only.
+    Source: Eq. 15, with epochs counted from 0, so that training begins with segmentation only.
 
     Args:
         epoch: 0 .. n_epochs - 1.
-        n_epochs: epochs in all.
+        n_epochs: total number of epochs.
 
     Raises:
         ValueError: epoch is outside the training.
@@ -91,10 +91,10 @@ def task_weights(schedule: ScheduleSpec, epoch: int, n_epochs: int) -> TaskWeigh
     Args:
         schedule: of the experiment.
         epoch: 0 .. n_epochs - 1.
-        n_epochs: epochs in all.
+        n_epochs: total number of epochs.
 
     Raises:
-        UserError: no such schedule, or an option out of its range.
+        UserError: the schedule is unknown, or an option is out of range.
         ValueError: epoch is outside the training.
     """
     if schedule.name not in SCHEDULES:

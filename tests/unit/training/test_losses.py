@@ -5,7 +5,11 @@ from math import log
 import pytest
 import torch
 
+from mmran.networks.output import NetworkOutput
+from mmran.training.device import Compute
+from mmran.training.engine import make_recipe
 from mmran.training.losses import compound_loss, dice_loss, focal_loss
+from tests.unit.training.trials import experiment
 
 CERTAIN = 100.0  # a logit whose sigmoid is 1 in float32
 
@@ -137,3 +141,12 @@ def test_a_task_of_weight_zero_gets_no_gradient_at_all(alpha: float, trained: st
     heads = {name: torch.tensor(0.5, requires_grad=True) for name in ("dice", "focal")}
     compound_loss(heads["dice"], heads["focal"], alpha).backward()
     assert {name for name, head in heads.items() if head.grad is not None} == {trained}
+
+
+def test_class_weights_of_an_experiment_reach_the_loss_of_its_recipe():
+    settings = experiment(loss={"focal_alpha": [0.25, 0.75, 0.5]}, network={"attention": "none"})
+    recipe = make_recipe(settings, Compute(torch.device("cpu"), torch.float32, threads=1))
+    output = NetworkOutput(class_logits=torch.zeros(2, 3))
+    losses = recipe._losses(output, torch.zeros(2, 1, 1, 1), torch.tensor([0, 1]), alpha=1.0)
+    # p_t = 1/3 for both: the mean of .25 and .75, times (2/3)^2 log 3.
+    assert losses["focal_loss"].item() == pytest.approx(0.5 * 4 / 9 * log(3))
