@@ -1,0 +1,116 @@
+"""Every network can learn: with the recipe that trains it, it overfits eight synthetic slices."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from mmran.config.experiment import Experiment, Input, Loss, NetworkSpec, ScheduleSpec, Training
+from mmran.data.augmentation import Augmentation
+from mmran.data.batches import Batch
+from mmran.data.phantom.patients import draw_patient, patient
+from mmran.networks import NETWORKS, network_class
+from mmran.training.device import Compute
+from mmran.training.engine import make_recipe
+from mmran.training.recipe import Recipe
+
+SIZE, WIDTH, SLICES, CHECK_EVERY = 64, 1 / 8, 8, 10
+
+
+FOCAL, CROSS_ENTROPY = Loss("smoothed", 0.25, 2.0), Loss("smoothed", 1.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Steps within which a network must learn, and how; every step is an epoch of one batch.
+
+    Attributes:
+        steps: of all stages together.
+        dice: of the masks in evaluation mode.
+        learning_rate: of the experiment.
+        loss: focal loss of the experiment; MB-DCNN has cross-entropy.
+    """
+
+    steps: int
+    dice: float = 0.9
+    learning_rate: float = 1e-3
+    loss: Loss = FOCAL
+
+
+GOALS = {
+    "mmran": Goal(80),
+    "res-unet": Goal(80),
+    "rv-gan": Goal(150, learning_rate=2e-4),
+    "resnet-50": Goal(60),
+    "datta": Goal(60),
+    "y-net": Goal(120),
+    "chen": Goal(200),
+    "he": Goal(120),
+    "mb-dcnn": Goal(240, loss=CROSS_ENTROPY),
+}
+
+
+def phantom() -> Batch:
+    """The middle slices of the first eight synthetic patients of full size."""
+    drawn = (draw_patient(patient(1029, k), 1029, SIZE, 1) for k in range(2 * SLICES))
+    middle = [slices[len(slices) // 2] for slices in drawn]
+    chosen = [item for item in middle if item.image.shape == (SIZE, SIZE)][:SLICES]
+    images = torch.stack([torch.from_numpy(item.image.astype("float32")) for item in chosen])
+    images = (images / images.amax((1, 2), keepdim=True))[:, None]
+    masks = torch.stack([torch.from_numpy(item.mask.astype("float32")) for item in chosen])[:, None]
+    return Batch(images, masks, torch.tensor([item.label - 1 for item in chosen]))
+
+
+def recipe_of(name: str, goal: Goal, masks: Tensor) -> Recipe:
+    experiment = Experiment(
+        name="overfitting",
+        network=NetworkSpec(name, WIDTH),
+        input=Input(size=SIZE),
+        augmentation=Augmentation(),
+        loss=goal.loss,
+        schedule=ScheduleSpec("dynamic"),
+        training=Training(epochs=goal.steps, batch_size=SLICES, learning_rate=goal.learning_rate),
+        seeds=(0,),
+    )
+    torch.manual_seed(0)
+    return make_recipe(experiment, Compute(torch.device("cpu"), torch.float32, 1), masks.mean().item())
+
+
+def scores(recipe: Recipe, batch: Batch) -> dict[str, float]:
+    """Dice and accuracy, each if the network has the task, in evaluation mode."""
+    recipe.network.eval()
+    output = recipe.predict(batch.images)
+    found = {}
+    if output.mask_logits is not None:
+        predicted, truth = output.mask_logits >= 0, batch.masks > 0.5
+        shared = (predicted & truth).sum((1, 2, 3))
+        found["dice"] = float((2 * shared / (predicted.sum((1, 2, 3)) + truth.sum((1, 2, 3)))).mean())
+    if output.class_logits is not None:
+        found["accuracy"] = float((output.class_logits.argmax(1) == batch.labels).float().mean())
+    return found
+
+
+def test_every_network_has_a_goal() -> None:
+    assert set(GOALS) == set(NETWORKS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_network_overfits_eight_slices(name: str) -> None:
+    goal, batch = GOALS[name], phantom()
+    wanted = {"segmentation": ("dice", goal.dice), "classification": ("accuracy", 1.0)}
+    needed = dict(wanted[task] for task in network_class(name).tasks)
+    recipe = recipe_of(name, goal, batch.masks)
+    step, found = 0, {}
+    for stage in recipe.stages():
+        recipe.begin(stage)
+        for epoch in range(stage.epochs):
+            recipe.network.train()
+            recipe.step(batch, stage, epoch)
+            step += 1
+            if step % CHECK_EVERY == 0 or step == goal.steps:
+                found = scores(recipe, batch)
+                if all(found[metric] >= value for metric, value in needed.items()):
+                    return
+    pytest.fail(f"{name}: {found} after {step} steps, expected {needed}")
