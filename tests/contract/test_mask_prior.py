@@ -7,7 +7,7 @@ import torch
 
 from mmran.errors import UserError
 from mmran.networks import build
-from tests.contract.registry import SEGMENTING, images_of, small
+from tests.contract.registry import CONFIGURED, SEGMENTING, images_of, small
 
 
 @pytest.mark.parametrize("name", SEGMENTING)
@@ -43,3 +43,8 @@ def test_classifiers_ignore_it():
     with torch.no_grad():
         started = small("resnet-50", {}, mask_prior=0.02).eval()(images_of(32, 32))
         torch.testing.assert_close(started, small("resnet-50", {}).eval()(images_of(32, 32)), rtol=0, atol=0)
+
+
+def test_paper_starts_every_network_at_the_share_of_the_data_but_the_one_that_it_stops():
+    assert {name for name, spec in CONFIGURED.items() if spec.mask_prior != "data"} == {"chen"}
+    assert CONFIGURED["chen"].mask_prior is None
