@@ -49,7 +49,7 @@ GOALS = {
     "y-net": Goal(120),
     "chen": Goal(150, prior=False),
     "he": Goal(120),
-    "mb-dcnn": Goal(240, loss=CROSS_ENTROPY),
+    "mb-dcnn": Goal(150, dice=0.8, learning_rate=2e-3, loss=CROSS_ENTROPY),
 }
 
 
