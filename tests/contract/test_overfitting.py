@@ -1,4 +1,8 @@
-"""Every network can learn: with the recipe that trains it, it overfits eight synthetic slices."""
+"""Every network can learn: with the recipe that trains it, it overfits eight synthetic slices.
+
+Batch normalization follows the last few batches (momentum .5). At torch's .1 its running statistics, which evaluation
+uses, trail behind for a hundred steps in the deep networks (docs/ledger.md).
+"""
 
 from dataclasses import dataclass
 
@@ -27,7 +31,8 @@ class Goal:
 
     Attributes:
         steps: of all stages together.
-        dice: of the masks in evaluation mode.
+        dice: of the masks in evaluation mode. MB-DCNN reached .85 in these steps, of which a third trains each of its
+            networks: its logits are 16 x 16 here, enlarged four times, and lesions are about 9 pixels wide.
         learning_rate: of the experiment.
         loss: focal loss of the experiment; MB-DCNN has cross-entropy.
         prior: masks start at the share of tumor pixels, not as torch starts them.
@@ -44,8 +49,8 @@ GOALS = {
     "mmran": Goal(80),
     "res-unet": Goal(80),
     "rv-gan": Goal(150, learning_rate=2e-4),
-    "resnet-50": Goal(60),
-    "datta": Goal(60),
+    "resnet-50": Goal(100),
+    "datta": Goal(100),
     "y-net": Goal(120),
     "chen": Goal(150, prior=False),
     "he": Goal(120),
@@ -76,9 +81,12 @@ def recipe_of(name: str, goal: Goal, masks: Tensor) -> Recipe:
         seeds=(0,),
     )
     torch.manual_seed(0)
-    return make_recipe(
-        experiment, Compute(torch.device("cpu"), torch.float32, 1), masks.mean().item() if goal.prior else None
-    )
+    prior = masks.mean().item() if goal.prior else None
+    recipe = make_recipe(experiment, Compute(torch.device("cpu"), torch.float32, 1), prior)
+    for layer in recipe.network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = 0.5
+    return recipe
 
 
 def scores(recipe: Recipe, batch: Batch) -> dict[str, float]:
