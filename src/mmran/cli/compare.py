@@ -1,4 +1,4 @@
-"""`mmran compare` and `mmran nearest-slice`: which differences are real."""
+"""`mmran compare`, `mmran trace` and `mmran nearest-slice`: which numbers and differences can be trusted."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -194,6 +194,18 @@ def _judge(claims: "Sequence[Claim]", rows: "Sequence[Row]", bootstrap: "Bootstr
         write_csv(output / "claims.csv", Verdict, verdicts)
 
 
+def _trace_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("table", type=Path, metavar="TABLE.csv", help="RESULTS/tables/PROTOCOL/NAME.csv")
+    parser.add_argument("row", metavar="ROW", help="label of the row, such as MMRAN")
+    parser.add_argument("column", metavar="COLUMN", help="name of the column in the csv, such as dice")
+
+
+def _trace(arguments: Namespace) -> None:
+    from mmran.statistics.trace import trace
+
+    print("\n".join(trace(arguments.table, arguments.row, arguments.column).lines()))
+
+
 def _nearest_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--store", type=Path, required=True, metavar="STORE.h5", help="the slice store")
     parser.add_argument("--split", type=Path, required=True, metavar="SPLIT.csv", help="who trains and tests")
@@ -220,6 +232,17 @@ VERBS: tuple[Verb, ...] = (
         ),
         arguments=_compare_arguments,
         run=_compare,
+    ),
+    Verb(
+        name="trace",
+        help="from a cell of a table to its slices, weights and data",
+        description=(
+            "Follow one of our numbers back to the cases that it is computed from, the weights that predicted them,\n"
+            "and the data, split and specification behind them. Refuses a cell that its cases no longer give.\n\n"
+            "  mmran trace results/demo/tables/paper/table4.csv MMRAN dice"
+        ),
+        arguments=_trace_arguments,
+        run=_trace,
     ),
     Verb(
         name="nearest-slice",

@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Estimator = Callable[[Floats], Floats]
 N_CLASSES = len(CLASS_NAMES)
+MEANS = ("dice", "soft_dice", "miou", "mpa", "hd95_mm", "assd_mm", "nsd_2mm", "acc")
+"""Metrics that are the mean of a value of each slice."""
 
 
 def estimator(metric: str, cases: pd.DataFrame, family: Codes, n_families: int) -> Estimator | None:
