@@ -100,7 +100,7 @@ def test_a_single_trial_on_a_cpu_starts_no_ray_and_a_failed_one_is_named_with_th
     # A learning rate that makes the loss overflow in the first steps.
     spec = write_spec(tmp_path / "spec.json", training={"epochs": 2, "learning_rate": 1e30})
     # No folder for Ray's sockets: it would be refused. An empty RAY_ADDRESS is an unset one.
-    nowhere = {"TMPDIR": str(tmp_path / "x" * 20), "RAY_ADDRESS": ""}
+    nowhere = {"TMPDIR": str(tmp_path / ("x" * 20)), "RAY_ADDRESS": ""}
     done = train(tiny, spec, tmp_path, "--log", str(tmp_path / "train.log"), **nowhere)
     assert done.returncode == 1
     assert "1 of 1 trials failed: tiny paper seed1029-fold0: epoch " in done.stderr
@@ -124,7 +124,7 @@ def wait_for(path: Path, process: subprocess.Popen[str], seconds: float = 120) -
     raise AssertionError(f"{path} did not appear")
 
 
-LONG = EXPERIMENT["training"] | {"epochs": 12, "checkpoint_minutes": 0}
+LONG = EXPERIMENT["training"] | {"epochs": 8, "checkpoint_minutes": 0}
 
 
 @pytest.fixture(scope="module")
