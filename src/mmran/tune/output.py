@@ -55,9 +55,11 @@ class Output:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write the error that ends the verb to the log, and close it."""
+        """Write to the log how the verb ends, and close it."""
         if isinstance(error, UserError):
             self._log(f"error: {error}")
+        elif isinstance(error, SystemExit | KeyboardInterrupt):
+            self._log("interrupted; finished work is kept, and the same command continues from there")
         elif error is not None:
             self._log("".join(traceback.format_exception(kind, error, trace)))
         self._clear()

@@ -28,9 +28,13 @@ def test_verbose_prints_every_epoch_and_needs_no_log(capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize(
     ("error", "written"),
-    [(UserError("no slices"), "error: no slices\n"), (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero\n\n")],
+    [
+        (UserError("no slices"), "error: no slices\n"),
+        (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero\n\n"),
+        (SystemExit(143), "interrupted; finished work is kept, and the same command continues from there\n"),
+    ],
 )
-def test_the_error_that_ends_a_verb_is_in_its_log(tmp_path: Path, error: Exception, written: str) -> None:
+def test_the_error_that_ends_a_verb_is_in_its_log(tmp_path: Path, error: BaseException, written: str) -> None:
     with pytest.raises(type(error)), Output(tmp_path / "train.log"):
         raise error
     assert (tmp_path / "train.log").read_text().endswith(written)
