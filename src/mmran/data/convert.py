@@ -5,7 +5,6 @@ in their narrowest types, wait in an unnamed temporary file in the store's folde
 file disappears however the program ends.
 """
 
-import os
 import sys
 import tempfile
 from collections import deque
@@ -28,11 +27,12 @@ from mmran.data.store import INDEX_NAME, INDEX_TYPES, LeftOut, SliceStore, narro
 from mmran.data.store_writer import WaitingSlice, write_store
 from mmran.errors import UserError
 from mmran.files import atomic_path, sha256_file
+from mmran.machine import available_cpus
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_READERS = min(4, os.cpu_count() or 1)
+_READERS = min(4, available_cpus())
 
 
 def convert(

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from mmran.errors import UserError
+from mmran.machine import available_cpus
 from mmran.training.record import Machine
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -45,9 +46,11 @@ class Compute:
         Raises:
             UserError: there is no CUDA device, the number of threads is out of range, or the precision is unknown.
         """
-        cores = os.cpu_count() or 1
+        cores = available_cpus()
         if not 1 <= threads <= cores:
-            raise UserError(f"threads: {threads} is not within 1..{cores}, the CPUs of this machine; change --threads")
+            raise UserError(
+                f"threads: {threads} is not within 1..{cores}, the CPUs that this process may use; change --threads"
+            )
         if gpu and not torch.cuda.is_available():
             raise UserError(
                 "gpus: 1 requested, but torch sees no CUDA device; set gpus: 0, or check nvidia-smi and torch itself"
