@@ -185,8 +185,8 @@ def test_smallest_image_and_smallest_width_go_through():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("mmrna", {}, r"'mmrna' is unknown; choose one of .*mmran"),
-        ("mmran", {"wdith": 0.5}, r"no option 'wdith'; it has width, attention"),
+        ("mmrna", {}, r"'mmrna' is unknown; did you mean 'mmran'\? known: .*y-net"),
+        ("mmran", {"wdith": 0.5}, r"no option 'wdith'; did you mean 'width'\? known: attention"),
         ("mmran", {"width": 0}, r"width: 0 is not a positive number"),
         ("mmran", {"attention": "cbam"}, r"attention: 'cbam' is unknown; choose one of none, se"),
         ("mmran", {"reading": "mine"}, r"reading: 'mine' is not one of paper, released-backbone"),

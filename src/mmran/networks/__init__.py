@@ -14,7 +14,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmran.errors import UserError
+from mmran.errors import UserError, known_names
 
 if TYPE_CHECKING:
     from mmran.networks.output import Network
@@ -111,7 +111,7 @@ def complete_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
         return dict(options)
     for key in options:
         if key not in parameters:
-            raise UserError(f"network {name} has no option {key!r}; it has {', '.join(parameters)}")
+            raise UserError(f"network {name} has no option {key!r}; {known_names(key, parameters)}")
     return {key: parameter.default for key, parameter in parameters.items()} | options
 
 
@@ -166,7 +166,8 @@ def _parsed_classes(path: Path, _mtime_ns: int) -> dict[str, ast.ClassDef]:
 
 def _place(name: str) -> tuple[str, str]:
     if ":" not in name and name not in NETWORKS:
-        known = ", ".join(NETWORKS)
-        raise UserError(f"network {name!r} is unknown; choose one of {known}, or give your own as package.module:Class")
+        raise UserError(
+            f"network {name!r} is unknown; {known_names(name, NETWORKS)}; or name your own, package.module:Class"
+        )
     module_name, _, class_name = NETWORKS.get(name, name).partition(":")
     return module_name, class_name

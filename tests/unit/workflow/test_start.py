@@ -11,7 +11,7 @@ import pytest
 
 from mmran.errors import UserError
 from mmran.workflow.specs_lock import hold_specs
-from mmran.workflow.start import find_config, refuse_moved_paths
+from mmran.workflow.start import _as_written, find_config, refuse_moved_paths
 
 
 def workflow(storage: str | None = None, prefix: str | None = None, replacements: Any = None) -> SimpleNamespace:
@@ -81,3 +81,15 @@ def test_a_run_beside_another_is_refused_if_its_specifications_differ(
 def test_a_run_beside_another_may_know_less_and_removes_nothing(tmp_path: Path, under_way: dict[str, str]) -> None:
     hold_specs(tmp_path, {"experiments/a.json": "1"})
     assert (tmp_path / "specs/tables/t.json").read_text() == under_way["tables/t.json"]
+
+
+def test_a_key_twice_in_a_file_that_snakemake_merged_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "twice.yaml").write_text("results: a\nresults: b\n")
+    with pytest.raises(UserError, match=r"twice\.yaml, line 2: key 'results' is there twice"):
+        _as_written(SimpleNamespace(configfiles=[tmp_path / "twice.yaml"]), {"results": "b"})
+
+
+def test_values_of_the_command_line_are_as_they_were_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["snakemake", "--config", "results=123_456", "data={keep_going: true}"])
+    found = _as_written(SimpleNamespace(configfiles=[]), {"results": 123456, "data": {"keep_going": "true"}})
+    assert found == {"results": "123_456", "data": {"keep_going": True}}
