@@ -42,7 +42,7 @@ def markdown(text: str) -> str:
     text = re.sub(r"([\\`*\[\]|~$])", r"\\\1", text)
     # Within a word an underscore is no markup, and names read better without backslashes.
     text = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", text)
-    text = re.sub(r"^([#+=-]|\d+(?=[.)]))", _marked, text)
+    text = re.sub(r"^([#+=-]|\d+(?=[.)](?:\s|$)))", _marked, text)
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # Bare addresses would become links.
     return re.sub(r"(?i)\b(https?|ftp):|\bwww\.", lambda found: f"{found[0][:-1]}&#{ord(found[0][-1])};", text)

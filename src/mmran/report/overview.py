@@ -34,7 +34,7 @@ class TableEntry:
     Attributes:
         name, protocol, title: which.
         headline: "label: Dice (%) 75.50, Acc (%) 88.00", the last row, where a paper puts its own method.
-        html: the table as a fragment.
+        html: the table as a fragment without its style.
     """
 
     name: str
@@ -175,7 +175,7 @@ def _table(results: Path, path: Path) -> TableEntry:
         protocol=path.parent.name,
         title=title,
         headline=headline(rows[-1]) if rows else "",
-        html=html.read_text(encoding="utf-8") if html.is_file() else "",
+        html=html.read_text(encoding="utf-8").rpartition("</style>\n")[2] if html.is_file() else "",
     )
 
 

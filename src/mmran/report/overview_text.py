@@ -74,7 +74,7 @@ def to_html(overview: Overview) -> str:
             *_section("Splits", overview.splits),
             *_section("Trainings", (spent(overview),)),
             _trainings_html(overview),
-            *(_section("Accepted results of other code", overview.accepted) if overview.accepted else []),
+            *_section("Accepted results of other code", overview.accepted),
             *(["<h2>Tables</h2>", *tables] if tables else []),
             *(["<h2>Figures</h2>", *figures] if figures else []),
             *_section("Versions", overview.versions),
@@ -85,6 +85,8 @@ def to_html(overview: Overview) -> str:
 
 
 def _section(title: str, sentences: tuple[str, ...]) -> list[str]:
+    if not sentences:
+        return []
     if len(sentences) == 1:
         return [f"<h2>{title}</h2>", f"<p>{escape.html(sentences[0])}</p>"]
     items = "".join(f"<li>{escape.html(sentence)}</li>" for sentence in sentences)
@@ -111,20 +113,20 @@ def _trainings_html(overview: Overview) -> str:
 def to_markdown(overview: Overview) -> str:
     """The same page for a terminal or a repository, with links to the files next to it."""
 
-    def bullets(sentences: tuple[str, ...]) -> list[str]:
-        return [f"- {escape.markdown(sentence)}" for sentence in sentences]
+    def section(title: str, sentences: tuple[str, ...]) -> list[str]:
+        items = [f"- {escape.markdown(sentence)}" for sentence in sentences]
+        return [f"\n## {title}\n", *items] if items else []
 
     rows = [" | ".join(map(escape.markdown, _cells(training))) for training in overview.trainings]
     parts = [
         f"# Brain tumor segmentation and classification: {escape.markdown(overview.results)}",
-        *("\n## Data\n", *bullets(overview.data)),
-        *("\n## Findings of the audit\n", *bullets(overview.findings or ("None.",))),
-        *("\n## Splits\n", *bullets(overview.splits)),
+        *section("Data", overview.data),
+        *section("Findings of the audit", overview.findings or ("None.",)),
+        *section("Splits", overview.splits),
         *("\n## Trainings\n", escape.markdown(spent(overview)), ""),
         *(f"| {' | '.join(_HEADS)} |", f"|{'---|' * len(_HEADS)}", *(f"| {row} |" for row in rows)),
     ]
-    if overview.accepted:
-        parts += ["\n## Accepted results of other code\n", *bullets(overview.accepted)]
+    parts += section("Accepted results of other code", overview.accepted)
     if overview.tables:
         parts.append("\n## Tables\n")
         for table in overview.tables:
@@ -135,4 +137,4 @@ def to_markdown(overview: Overview) -> str:
         for figure in overview.figures:
             link = f"[{figure.name}](figures/{figure.protocol}/{figure.name}.pdf)"
             parts.append(f"- {link}, protocol {escape.markdown(figure.protocol)}: {escape.markdown(figure.caption)}")
-    return "\n".join([*parts, "\n## Versions\n", *bullets(overview.versions)]) + "\n"
+    return "\n".join([*parts, *section("Versions", overview.versions)]) + "\n"

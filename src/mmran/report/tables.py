@@ -21,7 +21,7 @@ COMPANIONS: Mapping[str, Sequence[str]] = {
 }
 """Metric -> those printed next to it, since it misleads alone: a few empty masks decide a mean distance."""
 HD95_NOTE = (
-    "HD95 counts an empty mask as the diagonal of the image. Empty: masks without a pixel. No overlap: masks that "
+    "HD95 counts an empty mask as the diagonal of the image. Missed: masks without a pixel. No overlap: masks that "
     "touch no tumor pixel. Both are numbers of slices."
 )
 ONE_SEED_NOTE = (
@@ -127,6 +127,8 @@ def _metric_cells(name: str, by_seed: Sequence[Sequence[Values]], uncertainty: U
         if uncertainty and name in uncertainty.intervals[i]:
             low, high = _bounds(name, uncertainty.intervals[i][name])
             spread += [f"[{low}, {high}]"] if low != MISSING else []
+        if uncertainty:
+            # A column without tests marks nothing: bold has one meaning in a table.
             best = cell.text != MISSING and name in uncertainty.not_worse and uncertainty.not_worse[name][i]
         result.append(Cell(cell.text, best, " ".join(spread)))
     return result
@@ -179,7 +181,7 @@ def _notes(spec: TableSpec, summaries: Sequence[Summary], several: bool) -> list
     numbers = sorted({len(summary.seeds) for summary in summaries})
     if several:
         counted = " or ".join(str(number) for number in numbers)
-        notes.append(f"Mean ± standard deviation over {counted} seeds.")
+        notes.append(f"Mean ± standard deviation over the seeds; a row has {counted}.")
     if 1 in numbers:
         notes.append(ONE_SEED_NOTE)
     if first.absent_classes:

@@ -47,7 +47,7 @@ def test_no_spreadsheet_evaluates_a_label(text):
     assert rows[1][1] == "50.00"
 
 
-@pytest.mark.parametrize("value", ["-", "-0.5", "+0.09", "1e-3", "3"])
+@pytest.mark.parametrize("value", ["-", "-0.5", "+0.09", "1e-3", "3", "1.0 min"])
 def test_numbers_stay_numbers_in_csv_and_markdown(value):
     assert escape.csv_cell(value) == value
     assert escape.markdown(value) == value or value == "-"

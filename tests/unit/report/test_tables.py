@@ -76,7 +76,7 @@ def test_several_seeds_are_a_mean_with_its_standard_deviation_and_never_bare():
     assert "| Dynamic | 306 | **80.00** ± 10.00 | **77.58** | 4.3 ± 1.5 |" in to_markdown(table)
     assert "<strong>80.00</strong> <small>± 10.00</small>" in to_html(table)
     assert r"\textbf{80.00} {\scriptsize $\pm$ 10.00}" in to_tex(table)
-    assert "Mean ± standard deviation over 1 or 3 seeds." in table.notes
+    assert "Mean ± standard deviation over the seeds; a row has 1 or 3." in table.notes
 
 
 def test_one_seed_alone_is_said_to_rank_no_networks():
