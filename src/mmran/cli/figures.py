@@ -11,10 +11,14 @@ def _figure_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--results", type=Path, required=True, metavar="FOLDER", help="folder of experiments/ and specs/"
     )
-    parser.add_argument("--protocol", required=True, help="the split protocol that the experiments were tested under")
+    parser.add_argument("--protocol", required=True, help="protocol under which the experiments were tested")
     parser.add_argument("--store", type=Path, metavar="STORE.h5", help="the slice store, for figures that show slices")
     parser.add_argument(
-        "--output", type=Path, required=True, metavar="FIGURE.svg", help="written as .svg and .png, its caption as .txt"
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FIGURE.svg",
+        help="written as .svg, .png and .pdf, with its caption as .txt",
     )
 
 
@@ -32,12 +36,13 @@ VERBS: tuple[Verb, ...] = (
         name="figure",
         help="draw one of the paper's figures",
         description=(
-            "Draw a figure as svg and png beside each other, its caption beside them as txt, from cases.csv and "
-            "predictions.h5 of its experiments. Kinds: hole-filling (the slices that gain most), outlines (a large "
-            "and a small tumor by every network), confusion and roc. Refuses results of different slices, splits "
-            "or outdated specifications; where there is nothing to draw, the figure says so.\n\n"
-            "  mmran figure --spec results/specs/figures/figure5.json --results results --protocol paper "
-            "--store results/data/slices.h5 --output results/figures/figure5.svg"
+            "Draw a figure as svg, png and pdf, with its caption as txt, from the results of its experiments. Kinds: "
+            "hole-filling (the slices that gain most), outlines (a large and a small tumor by every network), cases "
+            "(worst, median and best slices of each class), confusion, roc, curves (learning curves), forest "
+            "(differences to the last row) and reliability. Refuses results of different slices or splits, or of "
+            "outdated specifications. A figure without anything to draw says so.\n\n"
+            "  mmran figure --spec results/demo/specs/figures/figure5.json --results results/demo --protocol paper \\\n"
+            "      --store results/demo/data/slices.h5 --output results/demo/figures/paper/figure5.svg"
         ),
         arguments=_figure_arguments,
         run=_figure,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def _evaluate_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("predictions", type=Path, metavar="PREDICTIONS.h5", help="what `mmran predict` wrote")
     parser.add_argument("--store", type=Path, required=True, metavar="STORE.h5", help="the slice store")
-    parser.add_argument("--split", type=Path, required=True, metavar="SPLIT.csv", help="who trained and tested")
+    parser.add_argument("--split", type=Path, required=True, metavar="SPLIT.csv", help="which slices train and test")
     parser.add_argument("--cases", type=Path, required=True, metavar="CASES.csv", help="output: all measurements")
     parser.add_argument("--summary", type=Path, required=True, metavar="SUMMARY.json", help="output: the means")
 
@@ -48,7 +48,7 @@ def _table_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--results", type=Path, required=True, metavar="FOLDER", help="folder of experiments/ and specs/"
     )
-    parser.add_argument("--protocol", required=True, help="the split protocol that the experiments were tested under")
+    parser.add_argument("--protocol", required=True, help="protocol under which the experiments were tested")
     parser.add_argument(
         "--networks",
         type=Path,

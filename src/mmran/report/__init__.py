@@ -1,1 +1,1 @@
-"""Summaries and cases -> tables and figures, the paper's values beside ours."""
+"""Results -> tables, figures and a start page, the paper's values next to ours. Nothing here trains."""

@@ -11,7 +11,7 @@ from mmran.data.split_report import SplitReport
 
 
 def notes_of(results: Path, protocol: str, rows: Sequence[TableRow]) -> list[str]:
-    """The notes of a table of metrics, from the files beside its results.
+    """The notes of a table of metrics, from the files of its results.
 
     Raises:
         UserError: one of these files is damaged.

@@ -17,7 +17,7 @@ def read_summary(results: Path, experiment: str, protocol: str) -> Summary:
     """Read the summary of one experiment under one protocol.
 
     Raises:
-        UserError: it is absent, is another experiment's, or does not follow from the cases.csv beside it.
+        UserError: it is absent, is another experiment's, or does not follow from its cases.csv.
     """
     path = results / "experiments" / experiment / protocol / "summary.json"
     if not path.is_file():

@@ -1,4 +1,4 @@
-"""What a search has found, beside the schedule that needs none: a table and a picture."""
+"""The result of a search for a fixed weight against the schedule that needs none: a table and a figure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _INK, _SHADE = "#332288", "0.55"
 
 @dataclass(frozen=True)
 class Found:
-    """A search and the training that it is held against.
+    """A search and the training it is compared with.
 
     Attributes:
         search: record of the search.
@@ -42,13 +42,13 @@ class Found:
 
     @property
     def schedule(self) -> str:
-        """What readers call the training."""
+        """The training's name for readers."""
         name = self.spec.schedule.name
         return {"dynamic": "Dynamic weights", "freeze": "Freeze training"}.get(name, f"Schedule {name}")
 
     @property
     def unit(self) -> str:
-        """In what `hours` counts."""
+        """Unit of `hours`."""
         return "GPU-hours" if self.search.device == "cuda" else "core-hours"
 
     def hours(self, record: RunRecord | SearchRecord) -> float:
@@ -81,7 +81,7 @@ def read_found(search: Path, trained: Path) -> Found:
 
 
 def write_report(search: Path, trained: Path, output: Path) -> list[Path]:
-    """Write the table (csv, md, tex, html) and the picture (svg, png, txt) beside each other; returns the paths.
+    """Write the table (csv, md, tex, html) and the figure (svg, png, pdf, txt) next to each other; returns the paths.
 
     Raises:
         UserError: as `read_found`.
@@ -93,7 +93,7 @@ def write_report(search: Path, trained: Path, output: Path) -> list[Path]:
 
 
 def table(found: Found) -> Table:
-    """The training without a search and the best trial of the search: validation metrics, and what each took."""
+    """The training without a search and the best trial of the search: validation metrics and cost."""
     training, best = found.spec.training, found.search.best
     n_trials = sum(found.search.trials.values())
     dynamic = {
@@ -158,12 +158,12 @@ def _notes(found: Found) -> list[str]:
     counts = ", ".join(f"{search.trials[status]} {status}" for status in STATUSES if search.trials[status])
     place = f"{search.device_name}, {search.precision}"
     notes = [
-        f"Validation slices of fold {search.fold}, seed {search.seed}; no test slice is looked at. The best "
+        f"Validation slices of fold {search.fold}, seed {search.seed}; no test slice is used. The best "
         f"epoch of each. The search: {counts}; it chose among {', '.join(_choices(search.space))}, while the "
         f"training without a search has the configured values. Hours are of training, on {place}.",
     ]
     if search.trials_per_gpu > 1 and search.device == "cuda":
-        notes.append(f"{search.trials_per_gpu} trials of the search shared a GPU; each counts as its part of it.")
+        notes.append(f"{search.trials_per_gpu} trials of the search shared a GPU; each counts as its share of it.")
     if found.run.device_name != search.device_name:
         notes.append(f"The training without a search ran on {found.run.device_name}: the hours do not compare.")
     return notes
@@ -183,7 +183,7 @@ def _choices(space: Mapping[str, Any]) -> list[str]:
 
 
 def draw(found: Found) -> style.Drawing:
-    """Left, the validation score that each trial reached, over its weight; right, the hours that were spent."""
+    """Left, the validation score of each trial over its weight; right, the hours spent."""
     figure = style.new_figure(_PANEL_INCHES + 0.65)
     width = style.WIDTH_INCHES - _LEFT_INCHES - _BARS_INCHES - 1.5
     _draw_scores(style.place(figure, _LEFT_INCHES, 0.2, width, _PANEL_INCHES), found)
@@ -192,9 +192,9 @@ def draw(found: Found) -> style.Drawing:
     failed = found.search.trials[FAILED]
     caption = (
         f"{TITLE}. Left: best validation score (mean of Dice and accuracy) of each trial over its fixed weight α. Full "
-        f"circles ran to the end, open ones were stopped early; the area is the share of epochs they had."
+        f"circles ran to the end, open ones stopped early; the area is the share of epochs trained."
         + (f" {failed} failed and {'is' if failed == 1 else 'are'} not shown." if failed else "")
-        + f" The line is the best validation score with {found.schedule.lower()}, one training. Right: what each took. "
+        + f" The line is the best validation score with {found.schedule.lower()}, one training. Right: the cost. "
         "Trials differ in learning rate and batch size too."
     )
     return style.Drawing(figure, caption)

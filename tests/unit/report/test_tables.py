@@ -181,7 +181,7 @@ def test_tex_is_booktabs_and_escapes_what_tex_would_read():
     assert not re.search(r"(?<!\\)%.", "\n".join(rest))
 
 
-def test_html_escapes_labels_and_sets_no_colour_that_a_dark_page_would_hide():
+def test_html_escapes_labels_and_sets_no_color_that_a_dark_page_would_hide():
     text = to_html(metrics_table(spec(ROWS[0] | {"label": "a < b & c"}), SUMMARIES, SPECS))
     assert "a &lt; b &amp; c" in text
     style = text[: text.index("</style>")]

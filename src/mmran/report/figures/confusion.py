@@ -1,4 +1,4 @@
-"""Figure of kind confusion: which class every network takes a test slice for."""
+"""Figure of kind confusion: true against predicted class, one matrix per network."""
 
 from collections.abc import Sequence
 
@@ -33,13 +33,13 @@ def counts(row: Row) -> NDArray[np.int64]:
 
 
 def row_shares(matrix: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Share 0..1 of each true class that is taken for each class; NaN for a class without a test slice."""
+    """Share, 0 to 1, of each true class that gets each predicted class; NaN for a class without test slices."""
     totals = matrix.sum(axis=1, keepdims=True)
     return np.divide(matrix, totals, out=np.full(matrix.shape, np.nan), where=totals > 0)
 
 
 def draw(spec: FigureSpec, rows: Sequence[Row]) -> style.Drawing:
-    """One matrix per classifying network, counts and row percentages, all on one scale."""
+    """One matrix per classifying network: counts, and percentages of each row on one scale."""
     classifying = [row for row in rows if row.classifies]
     if not classifying:
         return style.message(spec.title, "No network of this figure predicts classes.")
@@ -96,7 +96,7 @@ def _draw_matrix(axes: Axes, row: Row, first: bool, last: bool) -> None:
 def _caption(spec: FigureSpec, rows: Sequence[Row], classifying: Sequence[Row]) -> str:
     sentences = [
         f"{spec.title}. Test slices by true and predicted class, and as a share of the true class, which the "
-        "shade shows, from white (0 %) to dark (100 %), alike in all matrices.",
+        "shade shows from white (0 %) to dark (100 %), on one scale for all matrices.",
     ]
     if absent := rows[0].summary.absent_classes:
         sentences.append(f"No test slice of class {' and '.join(absent)}, so no share of it.")

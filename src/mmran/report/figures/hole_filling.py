@@ -1,4 +1,4 @@
-"""Figure of kind hole-filling: the test slices that gain most Dice when the holes of their masks are filled."""
+"""Figure of kind hole-filling: the test slices that gain the most Dice when holes are filled."""
 
 from collections.abc import Mapping, Sequence
 from string import ascii_lowercase
@@ -22,11 +22,11 @@ _FOOT_INCHES = 0.34
 
 
 def largest_gains(row: Row) -> pd.DataFrame:
-    """The slices of the first seed that gain most, at most `N_SLICES`, best first.
+    """The slices of the first seed that gain the most Dice, at most `N_SLICES`, best first.
 
     Returns:
-        DataFrame with slice, label, before, after (Dice 0..1) and gain, always above 0; equal gains in the order
-        of the slice numbers.
+        DataFrame with slice, label, before, after (Dice 0..1) and gain above 0; equal gains in the order of the
+        slice numbers.
     """
     raw, filled = row.pictured("raw"), row.pictured("pkp")
     table = raw[["slice", "label"]].assign(before=raw["dice"], after=filled["dice"])
@@ -35,7 +35,7 @@ def largest_gains(row: Row) -> pd.DataFrame:
 
 
 def draw(spec: FigureSpec, rows: Sequence[Row], store: SliceStore) -> style.Drawing:
-    """Slice, mask before and after filling, and truth, of the two best slices of every row that predicts masks."""
+    """Slice, mask before and after filling, and truth, for the best slices of every segmenting row."""
     pictures.check_store(rows, store)
     segmenting = [row for row in rows if row.segments]
     chosen = [(row, largest_gains(row)) for row in segmenting]
@@ -83,7 +83,7 @@ def _draw_line(figure: Any, top: float, row: Row, case: Mapping[Any, Any], store
 
 
 def _painted(mask: NDArray[np.bool_], filled: NDArray[np.bool_] | None) -> NDArray[np.float64]:
-    """(H, W, 3) of 0..1: tumor white on black, filled holes in the accent colour."""
+    """(H, W, 3) of 0..1: tumor white on black, filled holes in the accent color."""
     canvas = np.repeat(mask[..., None].astype(np.float64), 3, axis=2)
     if filled is not None:
         canvas[filled] = [int(style.ACCENT[i : i + 2], 16) / 255 for i in (1, 3, 5)]
@@ -95,7 +95,7 @@ def _nothing(segmenting: Sequence[Row]) -> str:
         return "No network of this figure predicts masks, so there are no holes to fill."
     return (
         f"No test slice of {labels(segmenting)} gains Dice from hole filling: the predicted masks are solid, "
-        "or their holes are no tumor."
+        "or their holes are not tumor."
     )
 
 
@@ -106,7 +106,7 @@ def _caption(spec: FigureSpec, lines: Sequence[tuple[Row, Any]], without: Sequen
         for i, (row, case) in enumerate(lines)
     ]
     sentences = [
-        f"{spec.title}. The test slices that gain most Dice when holes are filled, at most {N_SLICES} of a "
+        f"{spec.title}. The test slices that gain the most Dice when holes are filled, at most {N_SLICES} per "
         "network, under its first seed; filled pixels in orange, the enlarged square marked.",
         f"{'; '.join(cases)}.",
     ]

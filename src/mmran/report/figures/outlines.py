@@ -1,4 +1,4 @@
-"""Figure of kind outlines: a large and a small tumor, as every segmenting network outlines them."""
+"""Figure of kind outlines: a large and a small tumor with the outline of every segmenting network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ _NOTE_INCHES = 0.23
 
 
 def chosen_slices(rows: Sequence[Row], index: pd.DataFrame) -> dict[str, int]:
-    """The slices at the 90th and the 10th percentile of tumor area, whatever the networks make of them.
+    """The slices at the 90th and the 10th percentile of tumor area, chosen without a look at the predictions.
 
     Args:
         rows: the segmenting networks.
         index: the index of the store.
 
     Returns:
-        "Large tumor" and "Small tumor" -> slice, of the test slices that all rows share, by area in mm² (equal
-        areas in the order of the slice numbers), nearest rank; one entry for a single slice, none for none.
+        "Large tumor" and "Small tumor" -> slice, among the test slices that all rows share, by nearest rank of area in
+        mm²; equal areas in the order of the slice numbers. One entry for a single slice, none for none.
     """
     common = set.intersection(*(set(row.pictured("raw").index) for row in rows)) if rows else set()
     tested = index[index["slice"].isin(common)]
@@ -48,7 +48,7 @@ def chosen_slices(rows: Sequence[Row], index: pd.DataFrame) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the panels of a block stand: bands of columns, each a whole slice above its enlarged lesion.
+    """Positions of the panels of a block: bands of columns, each a whole slice above its enlarged lesion.
 
     Attributes:
         columns: columns of a band.
@@ -64,7 +64,7 @@ class Layout:
 
     @classmethod
     def of(cls, n_panels: int) -> "Layout":
-        """The layout of so many columns, at most `MOST_COLUMNS` beside each other."""
+        """The layout of `n_panels` columns, at most `MOST_COLUMNS` in a band."""
         columns = min(n_panels, MOST_COLUMNS)
         room = (style.WIDTH_INCHES - (columns - 1) * _GAP_INCHES) / columns
         panel = min(room, LARGEST_PANEL_INCHES)
@@ -72,7 +72,7 @@ class Layout:
         return cls(columns, panel, band, _HEAD_INCHES + -(-n_panels // columns) * band)
 
     def panels(self, figure: Figure, top: float, k: int, title: str, note: str) -> tuple[Axes, Axes]:
-        """The two panels of column `k` in the block at `top`, titled and with a note below."""
+        """The two panels of column `k` in the block at `top`, with a title above and a note below."""
         band, column = divmod(k, self.columns)
         left = column * (self.panel + _GAP_INCHES)
         top += _HEAD_INCHES + band * self.band + _TITLE_INCHES
@@ -85,7 +85,7 @@ class Layout:
 
 
 def draw(spec: FigureSpec, rows: Sequence[Row], store: SliceStore) -> style.Drawing:
-    """Per tumor a row of slices and a row of enlarged lesions: the truth, then one column per network."""
+    """Per tumor a line of slices and a line of enlarged lesions: the truth, then one column per network."""
     pictures.check_store(rows, store)
     segmenting = [row for row in rows if row.segments]
     if not segmenting:
@@ -118,7 +118,7 @@ def _draw_block(
 ) -> None:
     image, true_mask = store.read(number)
     picture, truth = pictures.windowed(image), true_mask != 0
-    # By the truth alone: a square that followed a network's mask would enlarge each differently.
+    # From the truth alone: a square around a predicted mask would differ between networks.
     box = pictures.square_around(truth, margin=0.9)
     head = pictures.head_box(picture, box, truth, *masks)
     whole, near = layout.panels(figure, top, 0, "truth", "")
@@ -141,7 +141,7 @@ def _caption(spec: FigureSpec, rows: Sequence[Row], segmenting: Sequence[Row], c
     rules = " and ".join(f"the {PERCENTILES[name]}th percentile of tumor area (a {name.lower()})" for name in chosen)
     sentences = [
         f"{spec.title}. The test slices at {rules}; whole slices above, the lesion enlarged below, each network's "
-        "outline under its first seed in its colour over the true one, dashed in white.",
+        "outline under its first seed in its color over the true one, dashed in white.",
     ]
     if filled := [row for row in segmenting if row.variant == "pkp"]:
         sentences.append(sentence(f"Holes filled: {labels(filled)}"))

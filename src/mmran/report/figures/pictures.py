@@ -1,4 +1,4 @@
-"""Slices, masks and outlines as the pictures of a figure."""
+"""Draw slices, masks and outlines."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -20,14 +20,14 @@ from mmran.report.figures.rows import Row
 TRUTH_LINE: dict[str, Any] = {"color": "white", "linestyle": (0, (2.2, 1.1))}
 SCALE_BARS_MM = (100, 50, 20, 10, 5, 2, 1)
 LUMA = (0.299, 0.587, 0.114)
-"""What red, green and blue add to the brightness that the eye sees."""
+"""Weights of red, green and blue in perceived brightness."""
 DARK = 0.35
 BACKGROUND = 0.1
-"""The brightest that the air around a head is taken for, as a share of the window."""
+"""The highest intensity of the air around a head, as a share of the window."""
 
 
 class Box(NamedTuple):
-    """A part of a slice, in pixels: first row and column, and those after the last."""
+    """Part of a slice in pixels: first row and column, and one past the last."""
 
     top: int
     left: int
@@ -79,13 +79,13 @@ def spacing_mm(store: SliceStore, number: int) -> float:
 
 
 def windowed(image: NDArray[Any]) -> NDArray[np.float32]:
-    """An image (H, W) for the eye: its 1st to 99th percentile as 0..1."""
+    """Map the 1st to 99th percentile of an image (H, W) to 0..1 for display."""
     low, high = np.percentile(image, (1, 99))
     return np.clip((image.astype(np.float32) - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
 
 
 def square_around(mask: NDArray[np.bool_], margin: float, smallest_px: int = 16) -> Box:
-    """The square around a mask, moved into the frame where it would leave it.
+    """The square around a mask, shifted so that it stays inside the image.
 
     Args:
         mask: (H, W) bool.
@@ -102,17 +102,17 @@ def square_around(mask: NDArray[np.bool_], margin: float, smallest_px: int = 16)
 
 
 def head_box(picture: NDArray[np.float32], box: Box, *masks: NDArray[np.bool_]) -> Box:
-    """The square around all that is not background, around a box and every mask, so that none is cut off."""
+    """The square around the foreground, a box and every mask, so that none is cut off."""
     shown = np.logical_or.reduce([picture > BACKGROUND, *masks])
     shown[box.top : box.bottom, box.left : box.right] = True
     return square_around(shown, margin=0.02)
 
 
 def show(axes: Axes, image: NDArray[Any], box: Box | None = None) -> None:
-    """Draw an image, (H, W) of 0..1 or (H, W, 3), or the part of it that a box marks."""
+    """Draw an image, (H, W) of 0..1 or (H, W, 3), or the part inside a box."""
     height, width = image.shape[:2]
     top, left, bottom, right = box or Box(0, 0, height, width)
-    # Enlarged, the SVG holds the stored pixels themselves and no larger copy of them.
+    # When enlarged, store the original pixels in the SVG, not a larger copy.
     enlarged = axes.get_window_extent().width >= right - left
     axes.imshow(
         image[top:bottom, left:right],
@@ -129,10 +129,10 @@ def show(axes: Axes, image: NDArray[Any], box: Box | None = None) -> None:
 
 
 def outline(axes: Axes, mask: NDArray[np.bool_], width_pt: float, **line: Any) -> None:
-    """Draw the outline of a mask (H, W) over the picture that `show` drew."""
+    """Draw the outline of a mask (H, W) on top of what `show` drew."""
     if not mask.any():
         return
-    # A frame of background closes the outline of a lesion that the edge of the picture cuts.
+    # A frame of background closes the outline of a lesion at the edge of the image.
     height, width = mask.shape
     framed = np.pad(mask, 1).astype(np.float32)
     lines = axes.contour(
@@ -144,14 +144,14 @@ def outline(axes: Axes, mask: NDArray[np.bool_], width_pt: float, **line: Any) -
         linestyles=[line.get("linestyle", "-")],
         linewidths=[width_pt],
     )
-    # Cased, a line is seen on black and on white; the casing of a dashed one is solid and shows between the dashes.
+    # A casing makes a line visible on black and on white; that of a dashed line is solid and fills the gaps.
     casing = "white" if np.dot(to_rgb(line["color"]), LUMA) < DARK else "black"
     solid = {"dash_offset": 0, "dash_list": None}
     lines.set_path_effects([Stroke(linewidth=width_pt + 0.7, foreground=casing, alpha=0.8, dashes=solid), Normal()])
 
 
 def mark(axes: Axes, box: Box) -> None:
-    """Draw the square that is enlarged elsewhere."""
+    """Mark the square that another panel enlarges."""
     top, left, bottom, right = (edge - 0.5 for edge in box)
     axes.plot(
         [left, right, right, left, left], [top, top, bottom, bottom, top], color="white", linewidth=0.6, clip_on=False
@@ -159,7 +159,7 @@ def mark(axes: Axes, box: Box) -> None:
 
 
 def scale_bar(axes: Axes, box: Box, spacing_mm: float) -> None:
-    """Draw a bar of a round length, at most a third of the box, into its lower left corner."""
+    """Draw a scale bar of a round length, at most a third of the box, in its lower left corner."""
     side_mm = (box.right - box.left) * spacing_mm
     length_mm = next((length for length in SCALE_BARS_MM if length <= side_mm / 3), SCALE_BARS_MM[-1])
     share = length_mm / side_mm

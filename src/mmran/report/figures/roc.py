@@ -1,4 +1,4 @@
-"""Figure of kind roc: receiver operating characteristics of every class against the others."""
+"""Figure of kind roc: ROC curves of every class against the other two."""
 
 import math
 import textwrap
@@ -35,12 +35,12 @@ Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def roc_curve(positive: NDArray[np.bool_], score: NDArray[np.floating]) -> Curve:
-    """The corners of a ROC curve, (K,) false and (K,) true positive rates from (0, 0) to (1, 1).
+    """The corners of a ROC curve: (K,) false and (K,) true positive rates from (0, 0) to (1, 1).
 
-    Equal scores are one step, drawn as a slope, so that the area below is `classification.auc`.
+    Equal scores form one step, drawn as a slope, so that the area below equals `classification.auc`.
 
     Args:
-        positive: (N,) bool with both values among them.
+        positive: (N,) bool with both values present.
         score: (N,) float.
     """
     thresholds, inverse = np.unique(-np.asarray(score, dtype=np.float64), return_inverse=True)
@@ -50,7 +50,7 @@ def roc_curve(positive: NDArray[np.bool_], score: NDArray[np.floating]) -> Curve
 
 
 def mean_curve(curves: Sequence[Curve]) -> Curve:
-    """The mean of the true positive rates at every false positive rate; its area is the mean of the areas."""
+    """The mean true positive rate at every false positive rate; its area is the mean of the areas."""
     rates = np.unique(np.concatenate([x for x, _ in curves]))
     limits = [_limits(curve, rates) for curve in curves]
     incoming, outgoing = (np.mean(side, axis=0) for side in zip(*limits, strict=True))
@@ -90,7 +90,7 @@ def class_curve(row: Row, k: int) -> Curve:
 
 
 def draw(spec: FigureSpec, rows: Sequence[Row]) -> style.Drawing:
-    """One panel per class, one curve per classifying network, the AUC in the legend."""
+    """One panel per class, one curve per classifying network, AUC and interval in the legend."""
     classifying = [row for row in rows if row.classifies]
     if not classifying:
         return style.message(spec.title, "No network of this figure predicts classes.")
