@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy import ndimage
 
-from mmran.data.augment import Augmentation, augment, draw_control_points, draw_transforms, sampling_grid
-from mmran.data.augmentation import REFERENCE_SIZE
+from mmran.data.augment import augment, draw_control_points, draw_transforms, sampling_grid
+from mmran.data.augmentation import REFERENCE_SIZE, Augmentation
 from tests.paper import paper_augmentation
 
 CPU = torch.device("cpu")

@@ -51,7 +51,7 @@ def test_convert_names_on_stderr_what_it_left_out(tmp_path: Path, capsys: pytest
         mmran("convert", tmp_path / "phantom", "--output", tmp_path / "slices.h5")
     mmran("convert", tmp_path / "phantom", "--output", tmp_path / "slices.h5", "--keep-going")
     out, err = capsys.readouterr()
-    assert "1 files left out" in out
+    assert "1 file left out" in out
     assert "99.mat: is an empty file" in err
 
 

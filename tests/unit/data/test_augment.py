@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmran.data.augment import Augmentation, augment, draw_control_points, draw_transforms, sampling_grid
+from mmran.data.augment import augment, draw_control_points, draw_transforms, sampling_grid
+from mmran.data.augmentation import Augmentation
 from mmran.errors import UserError
 from tests.paper import paper_augmentation
 

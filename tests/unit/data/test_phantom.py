@@ -1,5 +1,6 @@
 """Synthetic slices: the same for the same seed, different by class, in the layout of the data set."""
 
+import os
 import time
 from itertools import groupby
 from pathlib import Path
@@ -39,6 +40,14 @@ def test_the_written_files_are_what_was_drawn(tmp_path: Path) -> None:
         assert (read.label, read.pid) == (item.label, item.pid)
         np.testing.assert_array_equal(read.image, item.image)
         np.testing.assert_array_equal(read.mask, item.mask)
+
+
+def test_every_file_is_on_disk_before_the_folder_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: flushed.append((tmp_path / "phantom").exists()))
+    n_slices = write_phantom(tmp_path / "phantom", n_patients=1, size=32)
+    # Every slice, cvind.mat and their folder first; then the folder around them.
+    assert flushed == [False] * (n_slices + 2) + [True]
 
 
 def test_the_same_seed_gives_the_same_store(tmp_path: Path) -> None:
