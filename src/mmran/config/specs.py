@@ -14,7 +14,9 @@ from mmran.config.configuration import Config
 def stage_texts(config: Config) -> dict[str, str]:
     """What the stages read: path below `results/specs` -> text."""
     protocols = {f"protocols/{name}.json": config.protocol(name).to_json() for name in config.protocols}
-    experiments = {f"experiments/{name}.json": config.resolve(name).to_json() for name in config.experiments()}
+    # A search is planned along with the tables, whether or not one of them shows its experiment.
+    trained = dict.fromkeys([*config.experiments(), *([config.searched] if config.search else [])])
+    experiments = {f"experiments/{name}.json": config.resolve(name).to_json() for name in trained}
     tables = {f"tables/{name}.json": config.table(name).to_json() for name in config.tables}
     figures = {f"figures/{name}.json": config.figure(name).to_json() for name in config.figures}
     search = {} if config.search is None else {"search.json": config.search.to_json()}
