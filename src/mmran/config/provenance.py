@@ -37,7 +37,7 @@ STAGES = {
     "search": ("mmran.tune.search", "mmran.tune.runner"),
     "search_report": ("mmran.report.search",),
     "table": ("mmran.report.tables", "mmran.report.sizes", "mmran.report.notes"),
-    "overview": ("mmran.report.overview",),
+    "overview": ("mmran.report.overview_text",),
     "figure": ("mmran.report.figures",),
 }
 

@@ -19,7 +19,7 @@ from mmran.tune.search import COMPLETE, DIMENSIONS, FAILED, STATUSES, SearchReco
 
 TITLE = "Searching for a fixed weight of the two tasks"
 _PANEL_INCHES, _LEFT_INCHES, _BARS_INCHES = 2.3, 0.5, 2.0
-_INK, _SHADE = "#332288", "0.55"
+_INK = "#332389"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ def test_a_curve_is_the_mean_of_the_trials_that_have_the_epoch():
     assert found.epochs.tolist() == [1, 2, 3]
     # .1 and .3, .3 and .5, then .5 alone
     assert found.values.tolist() == pytest.approx([0.2, 0.4, 0.5])
-    assert found.n_trials == 2
 
 
 def test_a_network_without_the_metric_has_no_curve():

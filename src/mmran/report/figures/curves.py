@@ -30,13 +30,11 @@ class Curve:
         row: the network.
         epochs: (E,) epoch from 1.
         values: (E,) mean of the trials that have the epoch.
-        n_trials: number of trials.
     """
 
     row: Row
     epochs: NDArray[np.int64]
     values: NDArray[np.float64]
-    n_trials: int
 
 
 def read_histories(row: Row) -> pd.DataFrame:
@@ -59,9 +57,8 @@ def curve(row: Row, history: pd.DataFrame, column: str) -> Curve | None:
     if column not in history.columns or history[column].isna().all():
         return None
     means = history.groupby("epoch", sort=True)[column].mean().dropna()
-    n_trials = len(history[["seed", "fold"]].drop_duplicates())
     epochs = means.index.to_numpy(dtype=np.int64) + 1
-    return Curve(row, epochs, means.to_numpy(dtype=np.float64), n_trials)
+    return Curve(row, epochs, means.to_numpy(dtype=np.float64))
 
 
 def draw(spec: FigureSpec, rows: Sequence[Row]) -> style.Drawing:
