@@ -124,11 +124,11 @@ def compare(row: Row, against: Row, metric: str, bootstrap: Bootstrap | None = N
     resampled = first.resampled - second.resampled
     bounds = percentile_interval(resampled)
     if min(k_a, k_b) > 1:
-        components = [
-            (float(resampled.var(ddof=1)), float(family_df(families))),
-            (first.seed_variance, k_a - 1.0),
-            (second.seed_variance, k_b - 1.0),
-        ]
+        components = [(float(resampled.var(ddof=1)), float(family_df(families)))]
+        if a.digest == b.digest:  # two variants of the same trainings: their seeds are paired too
+            components.append((float((first.by_seed - second.by_seed).var(ddof=1)) / k_a, k_a - 1.0))
+        else:
+            components += [(first.seed_variance, k_a - 1.0), (second.seed_variance, k_b - 1.0)]
         bounds = None if bounds is None else t_interval(difference, components)
         p = t_test(difference, components) if bounds is not None else None
     else:

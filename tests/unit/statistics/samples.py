@@ -8,7 +8,7 @@ import pandas as pd
 from mmran.evaluation.cases import typed_cases, write_cases
 from mmran.evaluation.predictions import CLASS_COLUMNS
 from mmran.evaluation.summary import Summary
-from mmran.files import sha256_file
+from mmran.files import sha256_file, sha256_text
 from mmran.statistics.rows import Row
 
 
@@ -61,7 +61,7 @@ def _of_seed(n_families: int, seed: int, folds: int, draw: int) -> pd.DataFrame:
 
 
 def row(frame: pd.DataFrame, label: str = "net") -> Row:
-    return Row(label, str(frame["experiment"].iloc[0]), "paper", "raw", "c" * 64, frame)
+    return Row(label, str(frame["experiment"].iloc[0]), "paper", "raw", sha256_text(label), frame)
 
 
 def sample(label: str = "net", **options) -> Row:

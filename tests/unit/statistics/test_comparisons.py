@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import numpy as np
@@ -106,6 +107,16 @@ def test_three_seeds_on_both_sides_certify_methods(k_a, k_b, test, certifies):
     found = compare(sample(seeds=tuple(range(k_a))), sample("b", draw=3, seeds=tuple(range(k_b))), "dice")
     assert (found.test, found.certifies) == (test, certifies)
     assert 0 < found.p <= 1
+
+
+def test_two_variants_of_the_same_trainings_pair_their_seeds():
+    frame = cases(seeds=(1, 2, 3))
+    frame["dice"] += 0.3 * (frame["seed"] - 2)  # trainings far apart
+    filled = frame.assign(dice=frame["dice"] + 0.01, variant="pkp")
+    same = compare(row(filled, "net"), row(frame, "net"), "dice")
+    apart = compare(row(filled, "pkp"), dataclasses.replace(row(frame), digest="d" * 64), "dice")
+    assert same.p < 0.001 < 0.5 < apart.p
+    assert (same.low, same.high) == pytest.approx((0.01, 0.01))
 
 
 def test_few_families_are_counted_exactly():
