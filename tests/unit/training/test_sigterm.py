@@ -56,7 +56,7 @@ def test_a_training_that_is_stopped_continues_after_its_last_complete_epoch(tiny
     command += ["--work", str(tmp_path / "work"), "--output", str(tmp_path / "out")]
     assert stopped_after(command, "epoch 2/900") == 128 + signal.SIGTERM
     assert len(list(tmp_path.glob("work/*/latest.ckpt"))) == 1
-    assert stopped_after(command, "continuing after epoch 2 of 900") == 128 + signal.SIGTERM
+    assert stopped_after(command, "continuing after epoch") == 128 + signal.SIGTERM
 
 
 def test_a_training_in_a_thread_is_kept_when_the_process_ends(tmp_path: Path) -> None:
