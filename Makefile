@@ -16,8 +16,9 @@ help: ## list these commands
 setup: $(VENV)/.ready ## make the environment in .venv (a few minutes, 2 to 3 GB)
 
 demo: setup ## run the whole pipeline on synthetic slices, then print the tables
-	@mmran run -- snakemake --cores all $(DEMO)
-	@snakemake --cores 1 $(DEMO) --report results/demo/report.zip
+	@if [ -t 1 ]; then how='--logger rich'; else how='--quiet rules progress host reason'; fi; \
+	  mmran run -- snakemake --cores all $$how $(DEMO)
+	@snakemake --cores 1 $(DEMO) --report results/demo/report.zip --quiet all
 	@mmran show results/demo
 
 check: $(VENV)/.ready-dev ## formatter, linters, types, and the fast tests (2 minutes)
