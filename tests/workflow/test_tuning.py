@@ -116,7 +116,7 @@ def test_a_single_trial_on_a_cpu_starts_no_ray_and_a_failed_one_is_named_with_th
 def wait_for(path: Path, process: subprocess.Popen[str], seconds: float = 120) -> Path:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        found = list(path.parent.glob(path.name)) if path.parent.exists() else []
+        found = list(Path("/").glob(str(path.relative_to("/"))))
         if found:
             return found[0]
         assert process.poll() is None, process.stdout.read() if process.stdout else "ended before it was interrupted"
