@@ -108,11 +108,14 @@ def _show(arguments: Namespace) -> None:
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.markdown import Markdown
+        from rich.text import Text
 
         console = Console()
         for path, text in zip(tables, texts, strict=True):
             console.rule(f"{path.parent.name}/{path.stem}" if path.parent.name != "tables" else path.stem)
-            console.print(Markdown(text))
+            # A table wider than the terminal would lose digits; unformatted, its lines wrap.
+            fits = all(len(line) <= console.width for line in text.splitlines() if line.startswith("|"))
+            console.print(Markdown(text) if fits else Text(text))
     else:
         print("\n\n".join(texts))
     print("\nwritten:")

@@ -170,11 +170,11 @@ def test_table_and_picture_are_written_and_equal_results_give_equal_files(
     folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
     first = write_report(*folders, tmp_path / "a" / "search.csv")
-    assert [path.suffix for path in first] == [".csv", ".md", ".tex", ".html", ".svg", ".png", ".txt"]
+    assert [path.suffix for path in first] == [".csv", ".md", ".tex", ".html", ".svg", ".png", ".pdf", ".txt"]
     again = write_report(*folders, tmp_path / "b" / "search.csv")
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
     assert Image.open(first[5]).size[0] == pytest.approx(7.16 * 300, abs=1)
-    assert "1 failed and is not shown" in first[6].read_text()
+    assert "1 failed and is not shown" in first[7].read_text()
 
 
 def test_another_file_is_no_record_of_a_search(tmp_path: Path) -> None:
