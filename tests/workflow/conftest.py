@@ -139,6 +139,7 @@ class House:
 
 def write_config(path: Path, changes: dict[str, object]) -> None:
     values = overlay(load([ROOT / "config.yaml"]), TINY)
+    values.pop("claims", None)  # of experiments that are not among these
     for name in ("experiments", "tables", "figures"):
         values[name] = dict(TINY[name])
     values |= changes
