@@ -29,9 +29,9 @@ def tables(*names: str) -> set[str]:
     return {f"table/paper/{name}" for name in names}
 
 
-def with_overview(jobs: set[str]) -> set[str]:
-    """The start page follows everything that is shown."""
-    return jobs | ({"overview"} if jobs else set())
+def made(jobs: set[str]) -> set[str]:
+    """All but the comparisons and the start page, which follow everything that is measured or shown."""
+    return {name for name in jobs if not name.startswith("compare/") and name != "overview"}
 
 
 # What follows from `se`: the tables that show it, and what its network costs.
@@ -97,7 +97,7 @@ def test_an_edit_runs_what_follows_from_it_and_snakemake_says_what_the_package_s
     expected = edit(finished)
     jobs = finished.jobs()
     assert jobs == finished.judged()[0]
-    assert jobs == with_overview(expected)
+    assert made(jobs) == expected
 
 
 def test_why_names_the_difference(finished: House) -> None:
@@ -171,7 +171,7 @@ def test_results_copied_elsewhere_and_without_snakemakes_records_are_as_good(bui
     shutil.copytree(house.path / "results", house.path / "copy", copy_function=shutil.copy)
     assert house.jobs("--config", "results=copy", "--rerun-triggers", "mtime") == set()
     house.configure(experiments=LONGER)
-    assert house.jobs("--config", "results=copy", "--rerun-triggers", "mtime") == with_overview(of("se") | AFTER_SE)
+    assert made(house.jobs("--config", "results=copy", "--rerun-triggers", "mtime")) == of("se") | AFTER_SE
     assert built.jobs() == set()
 
 
@@ -179,7 +179,7 @@ def test_plan_counts_what_snakemake_would_run(built: House, house: House) -> Non
     assert json.loads(built.mmran("plan", "--json").stdout)["jobs"] == {}
     expected = longer(house)
     planned = json.loads(house.mmran("plan", "--json").stdout)["jobs"]
-    assert planned == Counter(name.partition("/")[0] for name in with_overview(expected))
+    assert planned == Counter(name.partition("/")[0] for name in expected | {"compare/paper", "overview"})
 
 
 def test_tables_have_ours_beside_the_papers_and_a_dash_where_a_task_is_absent(built: House) -> None:
@@ -197,7 +197,7 @@ def test_a_renamed_experiment_is_found_and_not_trained_again(house: House) -> No
     renamed["table2"]["rows"][1]["experiment"] = renamed["table2"]["rows"][2]["experiment"] = "squeeze"
     renamed["table3"]["rows"][0]["experiment"] = "squeeze"
     house.configure(experiments={("squeeze" if k == "se" else k): v for k, v in EXPERIMENTS.items()}, tables=renamed)
-    assert house.jobs() == with_overview(of("squeeze") | AFTER_SE)
+    assert made(house.jobs()) == of("squeeze") | AFTER_SE
     done = house.snakemake("--cores", "1", "results/experiments/squeeze/paper/runs.json")
     assert done.returncode == 0, done.stdout + done.stderr
     log = (house.path / "results" / "logs" / "train" / "squeeze-paper.log").read_text()
@@ -240,11 +240,11 @@ def test_a_network_from_outside_takes_part_without_a_line_of_the_package(house: 
     more["table2"]["rows"].append({"label": "Toy", "experiment": "toy"})
     toy = {"network": {"name": "mine"}}
     house.configure(networks={"mine": "mypkg.toy:Toy"}, experiments=EXPERIMENTS | {"toy": toy}, tables=more)
-    assert house.jobs() == with_overview(of("toy") | tables("table2"))
+    assert made(house.jobs()) == of("toy") | tables("table2")
     done = house.snakemake("--cores", "1")
     assert done.returncode == 0, done.stdout + done.stderr
     table = pd.read_csv(house.path / "results" / "tables" / "paper" / "table2.csv")
     assert table["row"].tolist()[-1] == "Toy"
     assert table["dice"].tolist()[-1] == "-"
     house.edit("src/mypkg/toy.py", "nn.Linear(1, 3)", "nn.Linear(1, 3, bias=False)")
-    assert house.jobs() == with_overview(of("toy") | tables("table2"))
+    assert made(house.jobs()) == of("toy") | tables("table2")

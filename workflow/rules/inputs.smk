@@ -38,5 +38,15 @@ def figure_inputs(stage):
     return lambda wildcards: results_of(wildcards.figure, wildcards.protocol, stage)
 
 
+def comparison_inputs(wildcards):
+    """The cases of every row of a table of metrics."""
+    experiments = [row.partition("/")[0] for row in CONFIG.comparison.rows]
+    return expand(
+        rules.evaluate.output.cases,
+        experiment=list(dict.fromkeys(experiments)),
+        protocol=wildcards.protocol,
+    )
+
+
 def results_of(name, protocol, *stages):
     return expand(stages, experiment=CONFIG.trained_for(name), protocol=protocol)

@@ -17,7 +17,7 @@ from mmran.errors import UserError
 from mmran.files import read_json, sha256_file, write_json
 
 # Tables and figures take seconds: they are made again, and show the note.
-_SHOWN = ("table", "figure", "networks", "overview", "search_report")
+_SHOWN = ("table", "figure", "networks", "compare", "overview", "search_report")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from mmran.errors import UserError
 from mmran.files import canonical_json, read_json, sha256_file, sha256_text
 
 PHANTOM, CONVERT, VERIFY = "phantom", "convert", "verify"
+COMPARED = ("intervals", "comparisons", "perclass", "strata", "worst", "calibration", "reliability", "claims")
+"""What `mmran compare` writes, each as csv."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def plan_jobs(config: Config, digest_of: Callable[[Job], str] = lambda job: job.
     for protocol in config.protocols:
         planner.add_tables(protocol)
         planner.add_figures(protocol)
+        planner.add_comparison(protocol)
     planner.add_overview()
     return planner.jobs
 
@@ -162,6 +165,15 @@ class _Planner:
         for name in self.config.figures:
             inputs = [CONVERT, *self._measured(name, protocol, "train", "predict", "evaluate")]
             self._add_shown("figure", name, protocol, inputs, ("svg", "png", "pdf", "txt"))
+
+    def add_comparison(self, protocol: str) -> None:
+        rows = self.config.comparison.rows
+        if not rows:
+            return
+        values = json.loads(self.texts["comparison.json"]) | {"protocol": protocol}
+        inputs = [f"evaluate/{row.partition('/')[0]}/{protocol}" for row in rows]
+        written = [f"comparisons/{protocol}/{name}.csv" for name in COMPARED]
+        self.add(f"compare/{protocol}", values, self.stage_code("compare"), inputs, written)
 
     def add_overview(self) -> None:
         shown = [name for name, job in self.jobs.items() if job.stage in (VERIFY, "table", "figure")]

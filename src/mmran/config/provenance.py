@@ -37,6 +37,10 @@ STAGES = {
     "search": ("mmran.tune.search", "mmran.tune.runner"),
     "search_report": ("mmran.report.search",),
     "table": ("mmran.report.tables", "mmran.report.sizes", "mmran.report.notes"),
+    "compare": tuple(
+        f"mmran.statistics.{name}"
+        for name in ("intervals", "comparisons", "claims", "perclass", "strata", "calibration", "files")
+    ),
     "overview": ("mmran.report.overview_text",),
     "figure": ("mmran.report.figures",),
 }

@@ -11,7 +11,7 @@ from mmran.config.configuration import Config
 from mmran.config.jobs import Job, plan_jobs, plan_search
 from mmran.config.made import Made
 
-SHOWN = ("verify", "table", "figure", "overview")
+SHOWN = ("verify", "table", "figure", "compare", "overview")
 """Stages that a run without a target asks for."""
 
 

@@ -1,7 +1,7 @@
 """Specifications: what each job needs to know, as files.
 
-    results/specs/protocols/NAME.json  experiments/NAME.json  tables/NAME.json  figures/NAME.json  search.json
-    results/specs/comparison.json
+    results/specs/protocols/NAME.json  experiments/NAME.json  tables/NAME.json  figures/NAME.json
+    results/specs/search.json  comparison.json
     results/specs/jobs/STAGE/...json
 
 A job reads its specification and never the configuration, so an edit during a run cannot reach it. Only a run that

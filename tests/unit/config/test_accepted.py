@@ -41,7 +41,7 @@ def change_code(monkeypatch: pytest.MonkeyPatch, later: dict[str, str]) -> None:
 
 
 def would_run() -> set[str]:
-    return set(judge(small()).would_run()) - {"overview"}
+    return set(judge(small()).would_run()) - {"overview", "compare/paper"}
 
 
 @pytest.mark.usefixtures("upgraded")
