@@ -31,7 +31,7 @@ def tables(*names: str) -> set[str]:
 
 def made(jobs: set[str]) -> set[str]:
     """All but the comparisons and the start page, which follow everything that is measured or shown."""
-    return {name for name in jobs if not name.startswith("compare/") and name != "overview"}
+    return {name for name in jobs if not name.startswith(("nearest_slice/", "compare/")) and name != "overview"}
 
 
 # What follows from `se`: the tables that show it, and what its network costs.

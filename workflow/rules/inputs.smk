@@ -39,11 +39,10 @@ def figure_inputs(stage):
 
 
 def comparison_inputs(wildcards):
-    """The cases of every row of a table of metrics."""
-    experiments = [row.partition("/")[0] for row in CONFIG.comparison.rows]
+    """The summaries of every experiment that the comparisons and claims are about."""
     return expand(
-        rules.evaluate.output.cases,
-        experiment=list(dict.fromkeys(experiments)),
+        rules.evaluate.output.summary,
+        experiment=CONFIG.compared,
         protocol=wildcards.protocol,
     )
 

@@ -1,7 +1,6 @@
 # Summaries -> tables, cases and predictions -> figures, one set under each protocol
 
 
-from mmran.config.jobs import COMPARED
 from mmran.report.escape import rst
 
 
@@ -102,27 +101,6 @@ rule figure:
         "python -m mmran --job {params.job:q} figure --spec {params.spec:q} --results {params.results:q}"
         " --protocol {params.protocol:q} --store {input.store:q} --output {output.svg:q}"
         + LOGGED
-
-
-rule compare:
-    input:
-        **read_by("compare/{protocol}", cases=comparison_inputs),
-    output:
-        expand(f"{RESULTS}/comparisons/{{{{protocol}}}}/{{name}}.csv", name=COMPARED),
-        record=f"{RESULTS}/records/compare/{{protocol}}.json",
-    log:
-        f"{RESULTS}/logs/compare/{{protocol}}.log",
-    conda:
-        "../../envs/mmran.yaml"
-    params:
-        job=f"{RESULTS}/specs/jobs/compare/{{protocol}}.json",
-        spec=f"{RESULTS}/specs/comparison.json",
-        results=RESULTS,
-        protocol=lambda wildcards: wildcards.protocol,
-        output=lambda wildcards, output: Path(output[0]).parent,
-    shell:
-        "python -m mmran --job {params.job:q} compare {params.results:q} --spec {params.spec:q}"
-        " --protocol {params.protocol:q} --output {params.output:q}" + LOGGED
 
 
 rule overview:

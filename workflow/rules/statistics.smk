@@ -1,4 +1,5 @@
-# Cases -> intervals, tests and claims: `snakemake statistics`, beside the tables
+# Cases -> intervals, tests and claims, also by themselves: `snakemake statistics`
+from mmran.config.jobs import COMPARED
 
 
 localrules:
@@ -8,57 +9,57 @@ localrules:
 
 rule statistics:
     input:
-        RUN.shown("statistics/{protocol}/{name}.csv", ["claims"]),
+        RUN.shown(
+            "statistics/{protocol}/{name}.csv",
+            COMPARED if CONFIG.comparison.rows else [],
+        ),
 
 
 rule nearest_slice:
     input:
-        store=rules.convert.output.store,
-        split=rules.split.output.csv,
+        **read_by(
+            "nearest_slice/{protocol}",
+            store=rules.convert.output.store,
+            split=rules.split.output.csv,
+        ),
     output:
         spec=f"{RESULTS}/experiments/nearest-slice/{{protocol}}/spec.json",
         predictions=f"{RESULTS}/experiments/nearest-slice/{{protocol}}/predictions.h5",
         cases=f"{RESULTS}/experiments/nearest-slice/{{protocol}}/cases.csv",
         summary=f"{RESULTS}/experiments/nearest-slice/{{protocol}}/summary.json",
+        record=f"{RESULTS}/records/nearest_slice/{{protocol}}.json",
     log:
         f"{RESULTS}/logs/nearest-slice/{{protocol}}.log",
     conda:
         "../../envs/mmran.yaml"
     params:
+        job=f"{RESULTS}/specs/jobs/nearest_slice/{{protocol}}.json",
         folder=lambda wildcards, output: Path(output.spec).parent,
     shell:
-        "python -m mmran nearest-slice --store {input.store:q} --split {input.split:q} --output {params.folder:q}"
-        " > {log:q} 2>&1"
+        "python -m mmran --job {params.job:q} nearest-slice --store {input.store:q} --split {input.split:q}"
+        " --output {params.folder:q}" + LOGGED
 
 
 rule compare:
     input:
-        nearest=rules.nearest_slice.output.summary,
-        summaries=lambda wildcards: expand(
-            rules.evaluate.output.summary,
-            experiment=CONFIG.compared,
-            protocol=wildcards.protocol,
+        **read_by(
+            "compare/{protocol}",
+            nearest=rules.nearest_slice.output.summary,
+            summaries=comparison_inputs,
         ),
     output:
-        multiext(
-            f"{RESULTS}/statistics/{{protocol}}/",
-            "intervals.csv",
-            "comparisons.csv",
-            "perclass.csv",
-            "strata.csv",
-            "worst.csv",
-            "calibration.csv",
-            "reliability.csv",
-            "claims.csv",
-        ),
+        expand(f"{RESULTS}/statistics/{{{{protocol}}}}/{{name}}.csv", name=COMPARED),
+        record=f"{RESULTS}/records/compare/{{protocol}}.json",
     log:
         f"{RESULTS}/logs/compare/{{protocol}}.log",
     conda:
         "../../envs/mmran.yaml"
     params:
+        job=f"{RESULTS}/specs/jobs/compare/{{protocol}}.json",
         spec=f"{RESULTS}/specs/comparison.json",
         results=RESULTS,
         folder=lambda wildcards, output: Path(output[0]).parent,
     shell:
-        "python -m mmran compare {params.results:q} --protocol {wildcards.protocol:q} --spec {params.spec:q}"
-        " --rows nearest-slice --output {params.folder:q} > {log:q} 2>&1"
+        "python -m mmran --job {params.job:q} compare {params.results:q} --protocol {wildcards.protocol:q}"
+        " --spec {params.spec:q} --rows nearest-slice --output {params.folder:q}"
+        + LOGGED

@@ -167,12 +167,14 @@ class _Planner:
             self._add_shown("figure", name, protocol, inputs, ("svg", "png", "pdf", "txt"))
 
     def add_comparison(self, protocol: str) -> None:
-        rows = self.config.comparison.rows
-        if not rows:
+        if not self.config.comparison.rows:
             return
+        nearest, folder = f"nearest_slice/{protocol}", f"experiments/nearest-slice/{protocol}"
+        files = [f"{folder}/{name}" for name in ("spec.json", "predictions.h5", "cases.csv", "summary.json")]
+        self.add(nearest, {}, self.stage_code("nearest_slice"), [CONVERT, f"split/{protocol}"], files)
         values = json.loads(self.texts["comparison.json"]) | {"protocol": protocol}
-        inputs = [f"evaluate/{row.partition('/')[0]}/{protocol}" for row in rows]
-        written = [f"comparisons/{protocol}/{name}.csv" for name in COMPARED]
+        inputs = [nearest, *(f"evaluate/{one}/{protocol}" for one in self.config.compared)]
+        written = [f"statistics/{protocol}/{name}.csv" for name in COMPARED]
         self.add(f"compare/{protocol}", values, self.stage_code("compare"), inputs, written)
 
     def add_overview(self) -> None:

@@ -37,6 +37,7 @@ STAGES = {
     "search": ("mmran.tune.search", "mmran.tune.runner"),
     "search_report": ("mmran.report.search",),
     "table": ("mmran.report.tables", "mmran.report.sizes", "mmran.report.notes"),
+    "nearest_slice": ("mmran.statistics.nearest_slice",),
     "compare": tuple(
         f"mmran.statistics.{name}"
         for name in ("intervals", "comparisons", "claims", "perclass", "strata", "calibration", "files")

@@ -22,13 +22,13 @@ def of(*experiments: str) -> set[str]:
 def would_run(**changes: object) -> set[str]:
     """All but the comparisons and the overview, which follow everything that is shown."""
     jobs = judge(small(**changes)).would_run()
-    return {name for name in jobs if not name.startswith("compare/") and name != "overview"}
+    return {name for name in jobs if not name.startswith(("nearest_slice/", "compare/")) and name != "overview"}
 
 
 def test_before_a_run_everything_would_run_each_job_after_what_it_reads() -> None:
     jobs = judge(small()).would_run()
-    # phantom, convert, verify, split; 3 stages of 3 experiments; networks; 3 tables; a figure; comparison, overview.
-    assert len(jobs) == 4 + 9 + 1 + 3 + 1 + 2
+    # phantom, convert, verify, split; 3 stages of 3 experiments; networks; 3 tables; a figure; statistics, overview.
+    assert len(jobs) == 4 + 9 + 1 + 3 + 1 + 3
     assert (
         jobs.index("convert")
         < jobs.index("split/paper")
