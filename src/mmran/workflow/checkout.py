@@ -1,4 +1,4 @@
-"""Have the jobs of a run use the package and the Python of this checkout."""
+"""Make the jobs of a run use the package and the Python of this checkout."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def use_in_jobs(source: str) -> None:
-    """Put a source folder on the module path of all processes to come, and this Python on their search path.
+    """Put a source folder on the module path of later processes, and this Python on their search path.
 
     The package need not be installed in a job's environment, and without conda a job's `python` is the one that runs
     Snakemake, whether its environment is activated or not.

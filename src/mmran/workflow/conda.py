@@ -1,4 +1,4 @@
-"""conda: can Snakemake use the one there is, and what does a job need in an environment that Snakemake has made?"""
+"""conda: can Snakemake use the installed one, and what does a job need in an environment that Snakemake made?"""
 
 import os
 import re
@@ -18,21 +18,21 @@ _WITHOUT = "or leave --use-conda out: the environment that `make setup` makes ha
 def after_activation() -> str:
     """What a job's shell does first in its conda environment, as a prefix of Snakemake's.
 
-    - Snakemake takes PYTHONPATH away from such a job: it is given back.
-    - Where an environment is active already, as `base` is after `conda init`, conda puts the job's into its place in
-      PATH, which may be behind a virtual environment: it is put first.
-    - Packages of the user's home would take precedence over the environment's: they are left out.
-    - Snakemake's own prefix, which this replaces, has the shell stop at the first error.
+    - Snakemake removes PYTHONPATH from such a job: restore it.
+    - Where an environment is active already, as `base` is after `conda init`, conda puts the job's in its place
+      in PATH, which may be behind a virtual environment: put it first.
+    - Packages in the user's home would take precedence over the environment's: leave them out.
+    - Snakemake's own prefix, which this replaces, stops the shell at the first error.
     """
     path = shlex.quote(os.environ["PYTHONPATH"]).replace("{", "{{").replace("}", "}}")
     return f'set -euo pipefail; export PYTHONPATH={path} PYTHONNOUSERSITE=1 PATH="$CONDA_PREFIX/bin:$PATH"; '
 
 
 def check_conda(environments: str | Path) -> None:
-    """Look for a conda with which Snakemake can make and activate environments.
+    """Check that Snakemake can make and activate environments with the installed conda.
 
     Args:
-        environments: the folder that they are made in.
+        environments: the folder that holds them.
 
     Raises:
         UserError: no conda, one that does not answer or is too old, or a folder in which no environment works.

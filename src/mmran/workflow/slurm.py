@@ -1,7 +1,7 @@
-"""Slurm, before the first job: does it answer, and has it what the experiments ask for?
+"""Slurm, before the first job: does it answer, and does it have what the experiments request?
 
-Slurm itself takes some jobs that no node can ever run and leaves them in the queue. Memory, time, processors and GPUs
-are therefore compared with the partitions here, where the message can name the key of the configuration.
+Slurm accepts some jobs that no node can ever run, and leaves them in the queue. This module compares memory, time,
+processors and GPUs with the partitions, and names the key of the configuration.
 """
 
 import re
@@ -98,7 +98,7 @@ def _check_job(experiment: str, asked: dict[str, int | str], found: list[Node]) 
             f"config: resources.partition of {experiment}: no partition {name!r}; {known_names(str(name), partitions)}"
         )
     if not there:
-        return  # no default partition: Slurm may have a rule of its own, and says so where it has none
+        return  # no default partition: Slurm may have a rule for this, and reports an error if it has none
     where = f"partition {there[0].partition!r}"
     limits: list[tuple[str, Callable[[Node], float], str]] = [
         ("gpus", lambda node: node.gpus, "name a partition with GPUs, or set gpus: 0"),
@@ -107,7 +107,7 @@ def _check_job(experiment: str, asked: dict[str, int | str], found: list[Node]) 
         (
             "runtime_minutes",
             lambda node: float("inf") if node.minutes is None else node.minutes,
-            "ask for that: a training that reaches its limit goes on in the retry",
+            "ask for that: a training that reaches its limit continues in the retry",
         ),
     ]
     for key, has, remedy in limits:
