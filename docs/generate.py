@@ -3,11 +3,9 @@
 import argparse
 import re
 import sys
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
@@ -36,7 +34,9 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def configuration() -> str:
     """Every key of config.yaml, from the schema that checks it."""
-    schema = yaml.safe_load(resources.files("mmran.config").joinpath("schema.yaml").read_text(encoding="utf-8"))
+    from mmran.config.schema import schema as read_schema
+
+    schema = read_schema()
     lines = ["# Configuration", "", schema["description"], ""]
     for name, entry in schema["properties"].items():
         lines += [f"## `{name}`", ""]

@@ -137,7 +137,7 @@ def test_the_best_printed_value_of_each_column_is_bold_and_so_are_its_equals():
     }
     table = metrics_table(spec(*ROWS, metrics=("dice", "hd95_mm", "acc")), summaries, SPECS)
     best = [[cell.text for cell in row if cell.best] for row in table.rows]
-    # Lower is better in millimetres; 87.00 twice; the paper's own best stay bold.
+    # Lower is better in millimeters; 87.00 twice; the paper's own best stay bold.
     assert best == [["9.000", "87.00"], ["80.00", "87.00", "77.58", "86.93"]]
 
 

@@ -1,4 +1,4 @@
-"""How a synthetic head and its tumour are drawn, as layers of brightness painted over one another.
+"""How a synthetic head and its tumor are drawn, as layers of brightness painted over one another.
 
 Positions and lengths are in halves of the field of view: x to the right, y down, both -1 to 1. Brightness is
 0 for air and 1 for fat, as in a T1-weighted image after contrast medium.
@@ -74,7 +74,7 @@ class Head:
     Attributes:
         half_width: of the head.
         half_length: of the head.
-        shift: of its centre.
+        shift: of its center.
         angle: by which it is turned, radians.
         ventricle: size of the ventricles, about 1.
         fat: brightness of the scalp.
@@ -100,7 +100,7 @@ class Head:
         )
 
     def to_pixels(self, points: NDArray[np.float64], canvas: Canvas) -> NDArray[np.float64]:
-        """(n, 2) x, y in the head as x, y in pixels, zero at the centre of the first pixel."""
+        """(n, 2) x, y in the head as x, y in pixels, zero at the center of the first pixel."""
         c, s = np.cos(self.angle), np.sin(self.angle)
         turned = points @ np.array([[c, s], [-s, c]]) + self.shift
         return np.asarray((turned + 1) / canvas.pixel - 0.5, dtype=np.float64)
@@ -113,7 +113,7 @@ def radius_in_head(head: Head, x: Field, y: Field) -> Field:
 
 
 def draw_head(canvas: Canvas, head: Head, rng: np.random.Generator, base: bool, level: float) -> Field:
-    """(S, S) brightness of a head without a tumour.
+    """(S, S) brightness of a head without a tumor.
 
     Args:
         canvas: what to paint on.

@@ -1,4 +1,4 @@
-"""The three kinds of synthetic tumour: where each grows, its outline, and how it looks."""
+"""The three kinds of synthetic tumor: where each grows, its outline, and how it looks."""
 
 from dataclasses import dataclass
 
@@ -24,10 +24,10 @@ _DIRECTIONS = np.linspace(-np.pi, np.pi, 48, endpoint=False)
 
 @dataclass(frozen=True)
 class Lesion:
-    """A tumour in one slice.
+    """A tumor in one slice.
 
     Attributes:
-        kind: 1 meningioma, 2 glioma, 3 pituitary tumour.
+        kind: 1 meningioma, 2 glioma, 3 pituitary tumor.
         center: (2,) x, y in the head.
         radii: (48,) distance of the outline from the center in the directions from -pi on.
         core: the dark core's share of the radius; 0 for none.
@@ -45,12 +45,12 @@ class Lesion:
 
 
 def grow(kind: int, head: Head, rng: np.random.Generator, level: float, smallest: float) -> Lesion:
-    """The tumour of a patient where a slice cuts it.
+    """The tumor of a patient where a slice cuts it.
 
     Args:
-        kind: of tumour.
+        kind: of tumor.
         head: in which it grows.
-        rng: of the patient's tumour, new for each slice, so that the slices cut one tumour.
+        rng: of the patient's tumor, new for each slice, so that the slices cut one tumor.
         level: -1 to 1 from its lower end to its upper.
         smallest: radius below which a slice of a coarse grid might miss it.
     """
@@ -89,14 +89,14 @@ def _kept_inside(head: Head, center: NDArray[np.float64], radii: NDArray[np.floa
 
 
 def draw_lesion(canvas: Canvas, image: Field, head: Head, lesion: Lesion, rng: np.random.Generator) -> None:
-    """Paint a tumour, and what it does to its surroundings, over a head in place.
+    """Paint a tumor, and what it does to its surroundings, over a head in place.
 
     Args:
         canvas: of the image.
         image: (S, S) brightness.
         head: whose head.
-        lesion: the tumour.
-        rng: of the patient's tumour, for its texture.
+        lesion: the tumor.
+        rng: of the patient's tumor, for its texture.
     """
     x, y = canvas.grid(head.shift, head.angle)
     coarse, fine = canvas.noise(rng, 14), canvas.noise(rng, 44)

@@ -1,7 +1,7 @@
 """Synthetic slices in the layout of the data set, for demonstrations and tests.
 
 They are drawn to be learned from, not to be believed: a head in two levels (through the ventricles and
-through the skull base), and one tumour whose kind shows in its place, brightness and texture:
+through the skull base), and one tumor whose kind shows in its place, brightness and texture:
 
     meningioma   grows inwards from the skull, smooth, bright and even, with a tail along the dura
     glioma       lies in the white matter, ragged, a bright rim around a dark core, swelling around it
@@ -35,8 +35,8 @@ class Patient:
     Attributes:
         k: counts the patients from zero.
         pid: MR... for gliomas, P... otherwise; a letter behind the last digit marks a repeat examination.
-        label: 1 meningioma, 2 glioma, 3 pituitary tumour.
-        n_slices: slices in which the tumour shows.
+        label: 1 meningioma, 2 glioma, 3 pituitary tumor.
+        n_slices: slices in which the tumor shows.
         body: number of the patient whose head it is: another one for a repeat examination.
         half_size: imaged with half as many pixels a side.
     """
@@ -113,7 +113,7 @@ def write_phantom(
 
 
 def draw_patient(who: Patient, seed: int, size: int, first_number: int) -> list[Slice]:
-    """All slices of a patient, from one end of the tumour to the other."""
+    """All slices of a patient, from one end of the tumor to the other."""
     side = size // 2 if who.half_size else size
     return [_draw_slice(who, j, seed, side, first_number + j) for j in range(who.n_slices)]
 
