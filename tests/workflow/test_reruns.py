@@ -79,14 +79,15 @@ def comments_order_and_threads(house: House) -> set[str]:
     return set()
 
 
-def a_file_is_absent(house: House) -> set[str]:
-    (house.path / "results/tables/paper/table1.csv").unlink()
+def files_are_absent(house: House) -> set[str]:
+    for path in (house.path / "results/tables/paper").glob("table1.*"):
+        path.unlink()
     (house.path / "results/experiments/plain/paper/predictions.h5").unlink()
     return tables("table1")
 
 
 EDITS: tuple[Callable[[House], set[str]], ...] = (
-    *(longer, added, removed, network_source, metric_source, retitled, comments_order_and_threads, a_file_is_absent),
+    *(longer, added, removed, network_source, metric_source, retitled, comments_order_and_threads, files_are_absent),
 )
 
 
