@@ -4,57 +4,49 @@ Batch normalization follows the last few batches (momentum .5). At torch's .1 it
 uses, trail behind for a hundred steps in the deep networks (docs/ledger.md).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from torch import Tensor
 
-from mmran.config.experiment import Experiment, Input, Loss, NetworkSpec, ScheduleSpec, Training
-from mmran.data.augmentation import Augmentation
 from mmran.data.batches import Batch
 from mmran.data.phantom.patients import draw_patient, patient
 from mmran.networks import NETWORKS, network_class
 from mmran.training.device import Compute
 from mmran.training.engine import make_recipe
 from mmran.training.recipe import Recipe
+from tests.contract.registry import PAPER
 
 SIZE, WIDTH, SLICES, CHECK_EVERY = 64, 1 / 8, 8, 10
 
 
-FOCAL, CROSS_ENTROPY = Loss("smoothed", 0.25, 2.0), Loss("smoothed", 1.0, 0.0)
-
-
 @dataclass(frozen=True)
 class Goal:
-    """Steps within which a network must learn, and how; every step is an epoch of one batch.
+    """Steps within which a network must learn; every step is an epoch of one batch.
 
     Attributes:
         steps: of all stages together.
         dice: of the masks in evaluation mode. MB-DCNN reached .85 in these steps, of which a third trains each of its
             networks: its logits are 16 x 16 here, enlarged four times, and lesions are about 9 pixels wide.
-        learning_rate: of the experiment.
-        loss: focal loss of the experiment; MB-DCNN has cross-entropy.
-        prior: masks start at the share of tumor pixels, not as torch starts them.
+        learning_rate: where the experiment's own needs more steps.
     """
 
     steps: int
     dice: float = 0.9
-    learning_rate: float = 1e-3
-    loss: Loss = FOCAL
-    prior: bool = True
+    learning_rate: float | None = None
 
 
 GOALS = {
-    "mmran": Goal(80),
+    "mmran": Goal(100),
     "res-unet": Goal(80),
-    "rv-gan": Goal(150, learning_rate=2e-4),
+    "rv-gan": Goal(150),
     "resnet-50": Goal(100),
     "datta": Goal(100),
     "y-net": Goal(120),
-    "chen": Goal(150, prior=False),
+    "chen": Goal(150),
     "he": Goal(120),
-    "mb-dcnn": Goal(150, dice=0.8, learning_rate=2e-3, loss=CROSS_ENTROPY),
+    "mb-dcnn": Goal(150, dice=0.8, learning_rate=2e-3),
 }
 
 
@@ -70,18 +62,17 @@ def phantom() -> Batch:
 
 
 def recipe_of(name: str, goal: Goal, masks: Tensor) -> Recipe:
-    experiment = Experiment(
-        name="overfitting",
-        network=NetworkSpec(name, WIDTH),
-        input=Input(size=SIZE),
-        augmentation=Augmentation(),
-        loss=goal.loss,
-        schedule=ScheduleSpec("dynamic"),
-        training=Training(epochs=goal.steps, batch_size=SLICES, learning_rate=goal.learning_rate),
-        seeds=(0,),
+    """Recipe and network of the paper's experiment, at another size, width and number of steps."""
+    paper = PAPER.resolve(name)
+    rate = goal.learning_rate or paper.training.learning_rate
+    experiment = replace(
+        paper,
+        network=replace(paper.network, width=WIDTH),
+        input=replace(paper.input, size=SIZE),
+        training=replace(paper.training, epochs=goal.steps, batch_size=SLICES, learning_rate=rate),
     )
     torch.manual_seed(0)
-    prior = masks.mean().item() if goal.prior else None
+    prior = masks.mean().item() if paper.network.mask_prior == "data" else None
     recipe = make_recipe(experiment, Compute(torch.device("cpu"), torch.float32, 1), prior)
     for layer in recipe.network.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
