@@ -102,12 +102,12 @@ def test_an_edit_runs_what_follows_from_it_and_snakemake_says_what_the_package_s
 
 
 def test_why_names_the_difference(finished: House) -> None:
-    assert "nothing would run again" in finished.mmran("why", "se").stdout
+    assert "nothing would rerun" in finished.mmran("why", "se").stdout
     longer(finished)
     assert "train/se/paper: training.epochs: 1 -> 2" in finished.mmran("why", "se").stdout
     network_source(finished)
     assert "train/plain/paper: the source of mmran.networks.resnet changed" in finished.mmran("why", "plain").stdout
-    assert "nothing would run again" in finished.mmran("why", "dynamic").stdout
+    assert "nothing would rerun" in finished.mmran("why", "dynamic").stdout
 
 
 # Each line of these files decides something; the replacement changes it and keeps the syntax.

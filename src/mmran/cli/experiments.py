@@ -10,6 +10,8 @@ from mmran.cli.verb import Verb
 if TYPE_CHECKING:
     from argparse import _ActionsContainer
 
+    from mmran.config.configuration import Config
+
 
 def config_argument(parser: "_ActionsContainer") -> None:
     """Add `--config`: the files that Snakemake reads, in the same order."""
@@ -35,30 +37,45 @@ def configuration_files(arguments: Namespace) -> list[Path]:
     return [PAPER]
 
 
+def run_arguments(parser: ArgumentParser) -> None:
+    """Add `--config`, and `--results` and `--source` for what Snakemake's own `--config` sets."""
+    config_argument(parser)
+    parser.add_argument("--results", type=Path, metavar="DIR", help="results folder, if the command line sets it")
+    parser.add_argument("--source", nargs="+", metavar="DIR", help="slices, if the command line sets them")
+
+
+def configured(arguments: Namespace) -> "Config":
+    """The checked configuration of the arguments that `run_arguments` adds.
+
+    Raises:
+        UserError: a file or value is wrong.
+    """
+    from mmran.config.configuration import Config
+    from mmran.config.load import load
+
+    values = load(configuration_files(arguments))
+    values |= {"results": str(arguments.results)} if arguments.results else {}
+    values |= {"source": arguments.source} if arguments.source else {}
+    return Config.checked(values)
+
+
 def _why_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("experiment", metavar="EXPERIMENT", help="name of an experiment, as in the configuration")
-    config_argument(parser)
-    parser.add_argument("--results", type=Path, metavar="DIR", help="folder of results, where the command line set it")
+    run_arguments(parser)
 
 
 def _why(arguments: Namespace) -> None:
-    from mmran.config.configuration import Config
-    from mmran.config.load import load
     from mmran.config.reruns import why
 
-    values = load(configuration_files(arguments))
-    if arguments.results:
-        values["results"] = str(arguments.results)
-    config = Config.checked(values)
-    lines = why(config, arguments.experiment)
-    print("\n".join(lines) if lines else f"{arguments.experiment}: nothing would run again")
+    lines = why(configured(arguments), arguments.experiment)
+    print("\n".join(lines) if lines else f"{arguments.experiment}: nothing would rerun")
 
 
 VERBS = (
     Verb(
         "why",
-        "say what of an experiment would run again, and because of which difference",
-        "Compare the present configuration and source with what the results record.\n\n"
+        "say what of an experiment would rerun, and because of which difference",
+        "Compare the present configuration, code, and inputs with what the results record.\n\n"
         "  mmran why mmran --config config.yaml workflow/overlays/demo.yaml",
         _why_arguments,
         _why,

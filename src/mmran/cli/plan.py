@@ -4,7 +4,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmran.cli.experiments import config_argument, configuration_files
+from mmran.cli.experiments import configured, run_arguments
 from mmran.cli.verb import Verb
 from mmran.errors import UserError
 
@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
 
 def _arguments(parser: ArgumentParser) -> None:
-    config_argument(parser)
-    parser.add_argument("--results", type=Path, metavar="DIR", help="results folder, if the command line sets it")
-    parser.add_argument("--source", nargs="+", metavar="DIR", help="slices, if the command line sets them")
+    run_arguments(parser)
     parser.add_argument("--gpus", type=int, metavar="N", help="GPUs that trainings share (default: this machine's)")
     parser.add_argument(
         "--cores", type=int, metavar="N", help="cores that trainings on CPUs share (default: this machine's)"
@@ -39,16 +37,11 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> None:
-    from mmran.config.configuration import Config
-    from mmran.config.load import load
     from mmran.machine import available_cpus, visible_gpus
     from mmran.planning.totals import totals
 
     _check(arguments)
-    values = load(configuration_files(arguments))
-    values |= {"results": str(arguments.results)} if arguments.results else {}
-    values |= {"source": arguments.source} if arguments.source else {}
-    config = Config.checked(values)
+    config = configured(arguments)
     trainings = _trainings(config, arguments)
     summary = totals(config, trainings, arguments.gpus or max(1, visible_gpus()), arguments.cores or available_cpus())
     if arguments.json:

@@ -87,8 +87,9 @@ class Config:
         """
         if "source" not in self.values:
             raise UserError(
-                "config: source: no slices are named; give --config source=DIR with the data set's folder or archives "
-                "(doi 10.6084/m9.figshare.1512427), or try the synthetic slices of `make demo`"
+                "config: source: no slices are named; give snakemake --config source=DIR (mmran plan, why, and accept: "
+                "--source DIR) with the data set's folder or archives (doi 10.6084/m9.figshare.1512427), or try the "
+                "synthetic slices of `make demo`"
             )
 
     @property
