@@ -4,6 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := --configfile workflow/overlays/demo.yaml
+# What Snakemake prints before every job, whatever it is told to be quiet about.
+SHORT := grep --line-buffered -vE '^(Select jobs to execute|Execute [0-9]+ jobs)\.\.\.$$'
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 # The commands of this checkout's environment come first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -16,8 +20,8 @@ help: ## list these commands
 setup: $(VENV)/.ready ## make the environment in .venv (a few minutes, 2 to 3 GB)
 
 demo: setup ## run the whole pipeline on synthetic slices, then print the tables
-	@if [ -t 1 ]; then how='--logger rich'; else how='--quiet rules progress host reason'; fi; \
-	  mmran run -- snakemake --cores all $$how $(DEMO)
+	@if [ -t 1 ]; then mmran run -- snakemake --cores all --logger rich $(DEMO); \
+	  else mmran run -- snakemake --cores all --quiet rules progress host reason $(DEMO) 2>&1 | $(SHORT); fi
 	@snakemake --cores 1 $(DEMO) --report results/demo/report.zip --quiet all
 	@mmran show results/demo
 
