@@ -1,11 +1,14 @@
 """What the schema cannot say of a configuration: names that must exist, options that must belong to their owner."""
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmran.config.experiment import Experiment
+from mmran.config.experiment import Experiment, Input, Loss, ScheduleSpec, Training
+from mmran.config.schema import schema
+from mmran.data.augmentation import Augmentation
 from mmran.errors import UserError, known_names
 from mmran.networks import option_names, stride_of
 
@@ -113,6 +116,40 @@ def _check_alias(experiments: Mapping[str, Any], name: str) -> None:
             )
         seen.add(target)
         target = lookup(experiments, target, "experiment", f"experiments.{name}")
+
+
+def check_complete(name: str, values: Mapping[str, Any]) -> None:
+    """Refuse an experiment without a value that every experiment needs, because a null took it away.
+
+    Args:
+        name: of the experiment.
+        values: its entry laid over the defaults, nulls removed.
+
+    Raises:
+        UserError: with the key.
+    """
+    for section, keys in _NEEDED.items():
+        if section not in values:
+            raise UserError(f"config: experiments.{name}: no {section}; null cannot remove it")
+        for key in keys:
+            if key not in values[section]:
+                raise UserError(f"config: experiments.{name}: no {section}.{key}; give a value, null cannot remove it")
+
+
+def _fields(record: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(record) if field.default is dataclasses.MISSING]
+
+
+_NEEDED: dict[str, list[str]] = {
+    "network": ["name", "width"],
+    "input": _fields(Input),
+    "augmentation": _fields(Augmentation),
+    "loss": _fields(Loss),
+    "schedule": _fields(ScheduleSpec),
+    "training": _fields(Training),
+    "seeds": [],
+    "resources": list(schema()["$defs"]["resources"]["properties"]),
+}
 
 
 def check_experiment(experiment: Experiment) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmran.config.checks import check_experiment, check_names, check_numbers, check_results, lookup
+from mmran.config.checks import check_complete, check_experiment, check_names, check_numbers, check_results, lookup
 from mmran.config.claims import Claim, ComparisonSpec
 from mmran.config.experiment import COMMON_TO_NETWORKS, Experiment
 from mmran.config.figures import FigureSpec
@@ -239,7 +239,9 @@ class Config:
     def _merged(self, name: str) -> dict[str, Any]:
         defaults, entry = copy.deepcopy(self.values["defaults"]), self.values["experiments"][name] or {}
         for key, shared in _CHOOSERS.items():
-            chosen = entry.get(key, {}).get("name", defaults[key]["name"])
-            if chosen != defaults[key]["name"]:
+            default = defaults[key].get("name")
+            if (entry.get(key) or {}).get("name", default) != default:
                 defaults[key] = {k: v for k, v in defaults[key].items() if k in shared}
-        return without_nulls(overlay(defaults, entry))
+        merged = without_nulls(overlay(defaults, entry))
+        check_complete(name, merged)
+        return merged

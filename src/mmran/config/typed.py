@@ -27,6 +27,8 @@ def as_typed(values: Mapping[str, Any], words: Sequence[str] = ()) -> dict[str, 
 
 def _top(key: str, value: Any, words: Sequence[str]) -> Any:
     nodes = list(_children([schema()], key))
+    if value == "null" and f"{key}=null" in words:
+        return None
     if isinstance(value, str | Mapping | list) or value is None or "string" not in _types(nodes):
         return _typed(value, nodes)
     texts = [word.partition("=")[2] for word in words if word.startswith(f"{key}=")]

@@ -183,6 +183,24 @@ def test_a_null_takes_a_key_away_from_what_it_lies_over(paper: dict[str, Any]) -
     assert checked.resolve("se").network.options == {}
 
 
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"defaults": {"training": {"epochs": None}}}, r"training\.epochs"),
+        ({"defaults": {"network": {"name": None}}}, r"network\.name"),
+        ({"defaults": {"schedule": {"name": None}}}, r"schedule\.name"),
+        ({"defaults": {"resources": {"threads": None}}}, r"resources\.threads"),
+        ({"experiments": {"mmran": {"network": None}}}, "network"),
+        ({"experiments": {"mmran": {"seeds": None}}}, "seeds"),
+    ],
+)
+def test_a_null_cannot_take_a_value_that_every_experiment_needs(
+    paper: dict[str, Any], changes: dict[str, Any], key: str
+) -> None:
+    with pytest.raises(UserError, match=rf"experiments\.[\w.-]+: no {key}; .*null cannot remove it"):
+        config(paper, **changes)
+
+
 def test_the_home_folder_is_expanded(paper: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/somewhere")
     checked = config(paper, results="~/x/", source=["~/a.zip"])

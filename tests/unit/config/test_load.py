@@ -90,3 +90,8 @@ def test_a_value_has_the_type_that_its_key_expects(given: dict[str, Any], meant:
 def test_a_folder_keeps_the_name_that_was_typed_though_it_reads_as_a_number(word: str, value: float) -> None:
     key, _, text = word.partition("=")
     assert as_typed({key: value}, ["snakemake", "--config", word]) == {key: text}
+
+
+def test_a_null_on_the_command_line_is_no_folder_of_that_name() -> None:
+    assert as_typed({"results": "null"}, ["snakemake", "--config", "results=null"]) == {"results": None}
+    assert as_typed({"results": "null"}) == {"results": "null"}
