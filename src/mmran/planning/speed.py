@@ -9,7 +9,7 @@ from typing import Any
 
 from mmran.config.experiment import Experiment
 from mmran.errors import UserError
-from mmran.files import read_json
+from mmran.training.record import RunRecord, read_runs
 
 GPU_TFLOPS = 60.0
 """Assumed sustained rate of a GPU in 10^12 operations per second, which is 2470 images/s of ResNet-50.
@@ -94,26 +94,27 @@ class PastTraining:
     """One finished training.
 
     Attributes:
-        values: its entry in runs.json.
+        run: its record.
         experiment: its specification.
         folder: index of the results folder it is from, in the order given.
     """
 
-    values: Mapping[str, Any]
+    run: RunRecord
     experiment: Experiment
     folder: int
 
 
 def read_past_trainings(folders: Iterable[Path]) -> list[PastTraining]:
-    """The finished trainings in folders of results, except those whose specification another version wrote."""
+    """The finished trainings in folders of results, except those of which a record is damaged or of another version."""
     past = []
     for i, folder in enumerate(folders):
         for path in sorted(folder.glob("experiments/*/*/runs.json")):
             try:
                 experiment = Experiment.read(path.with_name("spec.json"))
+                runs = read_runs(path)
             except UserError:
                 continue
-            past += [PastTraining(values, experiment, i) for values in read_json(path)]
+            past += [PastTraining(run, experiment, i) for run in runs]
     return past
 
 
@@ -150,8 +151,8 @@ def past_speed(
     """
 
     def whole(record: PastTraining) -> bool:
-        run = record.values
-        return (run["data"], run["split"]) in slices and run["epochs"] == experiment.training.epochs
+        run = record.run
+        return (run.data, run.split) in slices and run.epochs == experiment.training.epochs
 
     def nearness(record: PastTraining) -> tuple[int, bool, bool]:
         return -record.folder, record.experiment.name == experiment.name, whole(record)
@@ -160,12 +161,12 @@ def past_speed(
     if not like:
         return None
     best = max(map(nearness, like))
-    chosen = [record.values for record in like if nearness(record) == best]
+    chosen = [record.run for record in like if nearness(record) == best]
     return PastSpeed(
-        images_per_s=_mean([run["images_per_s"] for run in chosen]),
-        seconds=_mean([run["seconds"] for run in chosen]) if best[-1] else None,
-        device_name=chosen[0]["device_name"],
-        peak_memory_mb=max(run["peak_memory_mb"] for run in chosen),
+        images_per_s=_mean([run.images_per_s for run in chosen]),
+        seconds=_mean([run.seconds for run in chosen]) if best[-1] else None,
+        device_name=chosen[0].device_name,
+        peak_memory_mb=max(run.peak_memory_mb for run in chosen),
     )
 
 
@@ -176,9 +177,9 @@ def _mean(values: Sequence[float]) -> float:
 def _same_work(record: PastTraining, experiment: Experiment, resources: Mapping[str, Any]) -> bool:
     """Whether an image costs the same in both; schedule, losses, learning rate and epochs matter little."""
     if resources["gpus"]:
-        same_machine = record.values["device"] == "cuda"
+        same_machine = record.run.device == "cuda"
     else:
-        same_machine = record.values["device"] == "cpu" and record.values["threads"] == resources["threads"]
+        same_machine = record.run.device == "cpu" and record.run.threads == resources["threads"]
     return same_machine and _work(record.experiment) == _work(experiment)
 
 

@@ -48,7 +48,9 @@ def record(folder: Path, experiment: Experiment, **changes: Any) -> Path:
     """A training of another run, as it is recorded."""
     path = folder / "experiments" / experiment.name / "paper"
     run = {"device": "cuda", "device_name": "a GPU", "threads": 2, "images_per_s": 500.0, "peak_memory_mb": 1234.0}
-    run |= {"seconds": 7200.0, "epochs": experiment.training.epochs, "data": "", "split": ""}
+    run |= {"seconds": 7200.0, "epochs": experiment.training.epochs, "data": "", "split": "", "precision": "float32"}
+    run |= {"digest": "", "experiment": experiment.name, "seed": 1, "fold": 0, "evaluated": "best", "accumulate": 1}
+    run |= {"best_epoch": 0, "best_score": 0.5, "weights_sha256": "", "history_sha256": ""}
     write_json(path / "runs.json", [run | changes])
     (path / "spec.json").write_text(experiment.to_json())
     return folder
@@ -176,11 +178,19 @@ def test_another_number_of_threads_is_no_measurement_on_a_processor(tmp_path: Pa
     assert only(found, record(tmp_path / "one", own, device="cpu", threads=1)).basis == "estimate"
 
 
-def test_a_record_that_another_version_wrote_is_passed_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("spec.json", '{"rounds": 1}'),
+        ("runs.json", '[{"seed": 1'),
+        ("runs.json", "[7]"),
+        ("runs.json", '[{"seed": 1}]'),
+    ],
+)
+def test_a_record_that_is_damaged_or_of_another_version_is_passed_over(tmp_path: Path, file: str, text: str) -> None:
     found = config(tmp_path / "results")
     pilot = record(tmp_path / "pilot", found.resolve("mmran"))
-    spec = pilot / "experiments" / "mmran" / "paper" / "spec.json"
-    spec.write_text(spec.read_text().replace('"epochs"', '"rounds"'))
+    (pilot / "experiments" / "mmran" / "paper" / file).write_text(text)
     assert only(found, pilot).basis == "estimate"
 
 
