@@ -10,6 +10,7 @@ from mmran.config.accepted import KnownDigests, read_acceptances
 from mmran.config.configuration import Config
 from mmran.config.jobs import Job, plan_jobs, plan_search
 from mmran.config.made import Made
+from mmran.config.source_files import Files
 
 SHOWN = ("verify", "table", "figure", "compare", "overview")
 """Stages that a run without a target asks for."""
@@ -93,11 +94,33 @@ def _reasons(results: Path, job: Job, made: Made | None, expected: str) -> list[
     edited = [f"{path} was edited after it was made" for path in made.changed_files(results)]
     if made.job.digest == expected:
         return edited
-    lines = [f"{key}: {before} -> {now}" for key, before, now in _differences(made.job.values, job.values)]
+    old, new = dict(made.job.values), dict(job.values)
+    lines = _changed_source(old.pop("files", {}), new.pop("files", {}))
+    lines += [f"{key}: {before} -> {now}" for key, before, now in _differences(old, new)]
     lines += [f"the source of {module} changed" for module in changed_modules(made.job, job)]
     inputs = made.job.inputs.keys() | job.inputs.keys()
     changed = sorted(one for one in inputs if made.job.inputs.get(one) != job.inputs.get(one))
     return [*edited, *lines, *(f"follows {one}" for one in changed)]
+
+
+def _changed_source(before: Files, now: Files) -> list[str]:
+    """What became of the files of a source, in one line for each kind of change, with the first of them."""
+    old = {(place, path): known for place, files in before.items() for path, known in files.items()}
+    new = {(place, path): known for place, files in now.items() for path, known in files.items()}
+    both = old.keys() & new.keys()
+    kinds = {
+        "removed": old.keys() - new.keys(),
+        "added": new.keys() - old.keys(),
+        "of another size": {one for one in both if old[one][0] != new[one][0]},
+        "of another time": {one for one in both if old[one][0] == new[one][0] and old[one] != new[one]},
+    }
+    lines = []
+    for kind, found in kinds.items():
+        if found:
+            first, *others = sorted(found)
+            more = f" and {len(others)} other{'s' * (len(others) > 1)}" if others else ""
+            lines.append(f"source: {Path(*first)}{more}: {kind}")
+    return lines
 
 
 def changed_modules(recorded: Job, present: Job) -> list[str]:
