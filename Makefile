@@ -39,7 +39,7 @@ test: $(VENV)/.ready-dev ## everything that continuous integration runs
 	codespell
 	mypy
 	snakefmt --check Snakefile workflow
-	snakemake --lint
+	snakemake --lint --config source=phantom
 	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
 	pytest
 

@@ -84,7 +84,7 @@ def test_every_rule_with_a_command_runs_in_the_conda_environment() -> None:
     text = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
     rules = [rule for rule in re.split(r"^(?=rule |use rule )", text, flags=re.MULTILINE) if "    shell:" in rule]
     assert len(rules) > 8
-    assert all("    conda:\n        ENVIRONMENT\n" in rule for rule in rules)
+    assert all('    conda:\n        "../../envs/mmran.yaml"\n' in rule for rule in rules)
 
 
 def test_every_dependency_is_pinned_to_one_version_without_a_local_suffix() -> None:

@@ -3,7 +3,7 @@
 
 rule phantom:
     output:
-        directory(f"{RESULTS}/phantom"),
+        slices=directory(f"{RESULTS}/phantom"),
         record=f"{RESULTS}/records/phantom.json",
     log:
         f"{RESULTS}/logs/phantom.log",
@@ -13,15 +13,17 @@ rule phantom:
         **CONFIG.values["data"]["phantom"],
         job=f"{RESULTS}/specs/jobs/phantom.json",
     shell:
-        "python -m mmran --job {params.job:q} phantom --output {output[0]:q} --patients {params.patients}"
-        " --size {params.size} --seed {params.seed}" + LOGGED
+        logged(
+            "python -m mmran --job {params.job:q} phantom --output {output.slices:q} --patients {params.patients}"
+            " --size {params.size} --seed {params.seed}"
+        )
 
 
 rule convert:
     input:
         **read_by(
             "convert",
-            source=CONFIG.source or rules.phantom.output[0],
+            source=CONFIG.source or rules.phantom.output.slices,
         ),
     output:
         store=f"{RESULTS}/data/slices.h5",
@@ -36,8 +38,10 @@ rule convert:
         field_of_view_mm=CONFIG.values["data"]["field_of_view_mm"],
         keep_going="--keep-going" if CONFIG.values["data"]["keep_going"] else "",
     shell:
-        "python -m mmran --job {params.job:q} convert {input.source:q} --output {output.store:q}"
-        " --field-of-view-mm {params.field_of_view_mm} {params.keep_going}" + LOGGED
+        logged(
+            "python -m mmran --job {params.job:q} convert {input.source:q} --output {output.store:q}"
+            " --field-of-view-mm {params.field_of_view_mm} {params.keep_going}"
+        )
 
 
 rule verify:
@@ -57,8 +61,9 @@ rule verify:
     params:
         job=f"{RESULTS}/specs/jobs/verify.json",
     shell:
-        "python -m mmran --job {params.job:q} verify {input.store:q} --output {output.audit:q}"
-        + LOGGED
+        logged(
+            "python -m mmran --job {params.job:q} verify {input.store:q} --output {output.audit:q}"
+        )
 
 
 rule split:
@@ -80,5 +85,6 @@ rule split:
         job=f"{RESULTS}/specs/jobs/split/{{protocol}}.json",
         spec=f"{RESULTS}/specs/protocols/{{protocol}}.json",
     shell:
-        "python -m mmran --job {params.job:q} split {input.store:q} --spec {params.spec:q} --output {output.csv:q}"
-        + LOGGED
+        logged(
+            "python -m mmran --job {params.job:q} split {input.store:q} --spec {params.spec:q} --output {output.csv:q}"
+        )

@@ -28,9 +28,11 @@ rule predict:
         job=f"{RESULTS}/specs/jobs/predict/{{experiment}}/{{protocol}}.json",
         trained=lambda wildcards, input: Path(input.runs).parent,
     shell:
-        "python -m mmran --job {params.job:q} predict --spec {input.spec:q} --store {input.store:q}"
-        " --split {input.split:q} --trained {params.trained:q} --output {output.predictions:q} --threads {threads}"
-        " --gpus {resources.gpu}" + LOGGED
+        logged(
+            "python -m mmran --job {params.job:q} predict --spec {input.spec:q} --store {input.store:q}"
+            " --split {input.split:q} --trained {params.trained:q} --output {output.predictions:q} --threads {threads}"
+            " --gpus {resources.gpu}"
+        )
 
 
 rule evaluate:
@@ -54,6 +56,8 @@ rule evaluate:
     params:
         job=f"{RESULTS}/specs/jobs/evaluate/{{experiment}}/{{protocol}}.json",
     shell:
-        "python -m mmran --job {params.job:q} evaluate {input.predictions:q} --store {input.store:q}"
-        " --split {input.split:q}"
-        " --cases {output.cases:q} --summary {output.summary:q}" + LOGGED
+        logged(
+            "python -m mmran --job {params.job:q} evaluate {input.predictions:q} --store {input.store:q}"
+            " --split {input.split:q}"
+            " --cases {output.cases:q} --summary {output.summary:q}"
+        )

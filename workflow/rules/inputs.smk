@@ -1,8 +1,9 @@
 # What rules ask the configuration: resources of an experiment, inputs of a table, results for a figure.
 
 
-# What a job prints goes into its log; the end of it is shown where the job fails.
-LOGGED = " > {log:q} 2>&1 || {{ code=$?; tail {log:q} >&2; exit $code; }}"
+def logged(command):
+    """The command with its output in the job's log; if it fails, the end of the log is shown."""
+    return command + " > {log:q} 2>&1 || {{ code=$?; tail {log:q} >&2; exit $code; }}"
 
 
 def read_by(job, **paths):

@@ -27,8 +27,9 @@ rule networks:
             experiment=CONFIG.trained_for(wildcards.table),
         ),
     shell:
-        "python -m mmran --job {params.job:q} networks --spec {params.specs:q} --json --output {output.sizes:q}"
-        + LOGGED
+        logged(
+            "python -m mmran --job {params.job:q} networks --spec {params.specs:q} --json --output {output.sizes:q}"
+        )
 
 
 rule table:
@@ -56,11 +57,13 @@ rule table:
     params:
         job=f"{RESULTS}/specs/jobs/table/{{protocol}}/{{table}}.json",
         spec=f"{RESULTS}/specs/tables/{{table}}.json",
-        results=RESULTS,
+        results=lambda wildcards: RESULTS,
         protocol=lambda wildcards: wildcards.protocol,
     shell:
-        "python -m mmran --job {params.job:q} table --spec {params.spec:q} --results {params.results:q}"
-        " --protocol {params.protocol:q} --output {output.csv:q}" + LOGGED
+        logged(
+            "python -m mmran --job {params.job:q} table --spec {params.spec:q} --results {params.results:q}"
+            " --protocol {params.protocol:q} --output {output.csv:q}"
+        )
 
 
 rule figure:
@@ -94,13 +97,14 @@ rule figure:
     params:
         job=f"{RESULTS}/specs/jobs/figure/{{protocol}}/{{figure}}.json",
         spec=f"{RESULTS}/specs/figures/{{figure}}.json",
-        results=RESULTS,
+        results=lambda wildcards: RESULTS,
         protocol=lambda wildcards: wildcards.protocol,
         title=lambda wildcards: rst(CONFIG.figure(wildcards.figure).title),
     shell:
-        "python -m mmran --job {params.job:q} figure --spec {params.spec:q} --results {params.results:q}"
-        " --protocol {params.protocol:q} --store {input.store:q} --output {output.svg:q}"
-        + LOGGED
+        logged(
+            "python -m mmran --job {params.job:q} figure --spec {params.spec:q} --results {params.results:q}"
+            " --protocol {params.protocol:q} --store {input.store:q} --output {output.svg:q}"
+        )
 
 
 rule overview:
@@ -126,6 +130,6 @@ rule overview:
         "../../envs/mmran.yaml"
     params:
         job=f"{RESULTS}/specs/jobs/overview.json",
-        results=RESULTS,
+        results=lambda wildcards: RESULTS,
     shell:
-        "python -m mmran --job {params.job:q} overview {params.results:q}" + LOGGED
+        logged("python -m mmran --job {params.job:q} overview {params.results:q}")

@@ -91,5 +91,6 @@ rule search_report:
         searched=lambda wildcards, input: Path(input.best).parent,
         trained=lambda wildcards, input: Path(input.history[0]).parent,
     shell:
-        "python -m mmran --job {params.job:q} search-report {params.searched:q} --trained {params.trained:q} --output {output.csv:q}"
-        + LOGGED
+        logged(
+            "python -m mmran --job {params.job:q} search-report {params.searched:q} --trained {params.trained:q} --output {output.csv:q}"
+        )

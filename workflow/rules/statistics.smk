@@ -36,8 +36,10 @@ rule nearest_slice:
         job=f"{RESULTS}/specs/jobs/nearest_slice/{{protocol}}.json",
         folder=lambda wildcards, output: Path(output.spec).parent,
     shell:
-        "python -m mmran --job {params.job:q} nearest-slice --store {input.store:q} --split {input.split:q}"
-        " --output {params.folder:q}" + LOGGED
+        logged(
+            "python -m mmran --job {params.job:q} nearest-slice --store {input.store:q} --split {input.split:q}"
+            " --output {params.folder:q}"
+        )
 
 
 rule compare:
@@ -57,9 +59,10 @@ rule compare:
     params:
         job=f"{RESULTS}/specs/jobs/compare/{{protocol}}.json",
         spec=f"{RESULTS}/specs/comparison.json",
-        results=RESULTS,
+        results=lambda wildcards: RESULTS,
         folder=lambda wildcards, output: Path(output[0]).parent,
     shell:
-        "python -m mmran --job {params.job:q} compare {params.results:q} --protocol {wildcards.protocol:q}"
-        " --spec {params.spec:q} --rows nearest-slice --output {params.folder:q}"
-        + LOGGED
+        logged(
+            "python -m mmran --job {params.job:q} compare {params.results:q} --protocol {wildcards.protocol:q}"
+            " --spec {params.spec:q} --rows nearest-slice --output {params.folder:q}"
+        )

@@ -131,7 +131,8 @@ def read_overview(results: Path) -> Overview:
 def _audit(path: Path, synthetic: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The first sentence of an audit, and its findings, which it marks with exclamation marks."""
     source = "Synthetic slices made by mmran: they show that everything works, and nothing about patients."
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    # The log of the rule starts with an empty line where a progress bar was.
+    lines = path.read_text(encoding="utf-8").strip().splitlines() if path.is_file() else []
     findings: list[str] = []
     inside = False
     for line in lines:
