@@ -129,7 +129,10 @@ def load_recipe(trial: Trial, folder: Path, compute: Compute) -> Recipe:
             "data or split changed since the training; run `mmran train` again"
         )
     if sha256_file(path) != record.weights_sha256:
-        raise UserError(f"{path}: not the weights that {folder / RECORD} records; run `mmran train` again")
+        raise UserError(
+            f"{path}: not the weights that {folder / RECORD} records; run `mmran train` again, or delete runs.json of "
+            "the experiment and run snakemake again"
+        )
     recipe = make_recipe(trial.experiment, compute)
     recipe.network.load_state_dict(load_file(path))
     recipe.network.eval()
