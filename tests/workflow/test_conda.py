@@ -14,7 +14,10 @@ from tests.workflow.conftest import TINY, House, make_house
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
-VERBS = ("phantom", "convert", "verify", "split", "train", "predict", "evaluate", "table")
+VERBS = (
+    *("phantom", "convert", "verify", "split", "train", "predict", "evaluate"),
+    *("nearest-slice", "compare", "table", "overview"),
+)
 PROFILES = [(), ("--workflow-profile", "workflow/profiles/slurm")]
 
 

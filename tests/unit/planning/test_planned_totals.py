@@ -82,7 +82,8 @@ def test_the_verb_counts_jobs_hours_and_disk_and_writes_nothing(
     found = json.loads(text)
     assert found["jobs"] == {
         **{"convert": 1, "verify": 1, "split": 2, "train": 46, "predict": 46, "evaluate": 46},
-        **{"networks": 1, "table": 12, "figure": 8},
+        # Six tables and eight figures under two protocols, each with its nearest slice and its comparisons.
+        **{"nearest_slice": 2, "compare": 2, "networks": 1, "table": 12, "figure": 16, "overview": 1},
     }
     assert found["gpu_hours"] == pytest.approx(sum(one["device_hours"] for one in found["trainings"]))
     assert found["gpu_hours"] / 4 <= found["finish_hours"] <= found["gpu_hours"]
