@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from mmran.errors import UserError
+from mmran.files import sha256_text
 from mmran.metrics.names import METRICS
 from mmran.report.formats import to_csv, to_markdown
 from mmran.report.tables import metrics_table
@@ -30,7 +31,9 @@ def row(label: str, dice: np.ndarray, seeds: int = 1, families: int = FAMILIES) 
             "overlaps": 1,
         }
     )
-    return Row(label, label, "paper", "raw", "0" * 64, pd.concat([cases.assign(seed=s) for s in range(seeds)]))
+    return Row(
+        label, label, "paper", "raw", sha256_text(label), pd.concat([cases.assign(seed=s) for s in range(seeds)])
+    )
 
 
 NOISE = np.random.default_rng(4).normal(0, 0.05, FAMILIES)
