@@ -25,13 +25,13 @@ demo: setup ## run the whole pipeline on synthetic slices, then print the tables
 	@snakemake --cores 1 $(DEMO) --report results/demo/report.zip --quiet all
 	@mmran show results/demo
 
-check: $(VENV)/.ready-dev ## formatter, linters, types, and the fast tests (2 minutes)
+check: $(VENV)/.ready-dev ## formatter, linters, types, and the fast tests (three minutes)
 	ruff format --check .
 	ruff check .
 	codespell
 	mypy
 	snakefmt --check Snakefile workflow
-	pytest -q -m "not slow and not workflow and not cluster and not real"
+	pytest -q -n auto -m "not slow and not workflow and not cluster and not real"
 
 test: $(VENV)/.ready-dev ## everything that continuous integration runs
 	ruff format --check .

@@ -153,6 +153,7 @@ class TestEveryNetwork:
         assert thin < wide < 5 * thin
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [(name, {}) for name in NETWORKS] + [("mmran", {"attention": "scse-msm-gmp", "reading": "released-backbone"})],

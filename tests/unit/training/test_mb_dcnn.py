@@ -252,6 +252,7 @@ def uninterrupted(tmp_path_factory):
 
 
 # Two epochs a stage: 2 and 4 are in the middle of one, 1 and 3 at its end.
+@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [[1], [2], [3], [4], [0, 1, 2, 3, 4, 5]])
 def test_interrupted_in_any_stage_it_ends_in_the_same_bits(tmp_path, uninterrupted, epochs):
     for epoch in epochs:

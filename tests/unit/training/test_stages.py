@@ -69,6 +69,7 @@ def test_killed_after_its_last_epoch_a_stage_still_hands_on_its_best(
     assert equal(begun[-1], seen[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "expected"),
     [
@@ -109,6 +110,7 @@ def test_coarse_segmentation_is_validated_by_its_own_masks() -> None:
     assert output.class_logits is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["mmran", "y-net", "rv-gan", "mb-dcnn"])
 def test_what_is_compiled_is_what_the_steps_of_every_stage_call(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str
