@@ -53,6 +53,40 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder that replaces `path` when the block ends, and that is removed if the block raises.
+
+    Args:
+        path: the final folder; what it holds is replaced.
+
+    Raises:
+        UserError: the parent is not writable, or the disk is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_PARTIAL, dir=path.parent))
+    except OSError as error:
+        raise _not_writable(path, error) from error
+    try:
+        yield temporary
+        for written in (*temporary.rglob("*"), temporary):
+            flush(written)
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o777 & ~umask)
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.rename(path)
+        flush(path.parent)
+    except OSError as error:
+        if error.strerror and not isinstance(error, FileNotFoundError):
+            raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
 def sweep_partial(folder: Path) -> None:
     """Remove the temporary files that killed processes left in a folder; call it under the folder's lock."""
     for path in folder.glob(f".*{_PARTIAL}"):

@@ -7,6 +7,7 @@ import pytest
 
 from mmran.errors import UserError
 from mmran.files import (
+    atomic_folder,
     atomic_path,
     canonical_json,
     locked,
@@ -109,3 +110,20 @@ def test_a_lock_is_free_again_when_its_holder_ends(tmp_path: Path, capfd: pytest
     thread.join()
     assert order == ["first", "second"]
     assert capfd.readouterr().err == "waiting for the first\n"
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "old").touch()
+
+    def replace(fail: bool) -> None:
+        with atomic_folder(tmp_path / "model") as temporary:
+            (temporary / "new").touch()
+            if fail:
+                raise ValueError
+
+    with pytest.raises(ValueError, match=r"^$"):
+        replace(fail=True)
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "old"]
+    replace(fail=False)
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "new"]

@@ -10,7 +10,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmran import __version__
-from mmran.cli import accept, compare, data, experiments, figures, networks, plan, results, running, search, training
+from mmran.cli import (
+    accept,
+    compare,
+    data,
+    experiments,
+    figures,
+    inference,
+    networks,
+    plan,
+    results,
+    running,
+    search,
+    training,
+)
 from mmran.cli.stopping import ends_on_sigterm
 from mmran.cli.verb import Verb
 from mmran.errors import UserError, known_names
@@ -27,6 +40,7 @@ VERBS: tuple[Verb, ...] = (
     *results.VERBS,
     *figures.VERBS,
     *compare.VERBS,
+    *inference.VERBS,
 )
 
 STAGES = {
@@ -35,6 +49,7 @@ STAGES = {
     "training": ("run", "train", "search"),
     "evaluation": ("predict", "evaluate", "nearest-slice"),
     "results": ("compare", "trace", "table", "figure", "search-report", "show", "overview"),
+    "your own images": ("package", "segment", "export"),
 }
 """The verbs in the order of the stages; a verb that is missing here is listed last."""
 

@@ -1,0 +1,30 @@
+"""A trained and evaluated experiment on tiny slices, and a package of it, shared by the tests of this room."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mmran.inference.package import package
+from tests.unit.inference.results import make_results
+
+
+@pytest.fixture(scope="session")
+def results(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of experiment "tiny" under protocol "paper", trained for one epoch with two seeds."""
+    return make_results(tiny, tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture(scope="session")
+def model_folder(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package of these results; read-only by agreement."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    package(results, "tiny", None, folder, data_license="drawn, MIT")
+    return folder
+
+
+@pytest.fixture
+def own_model(model_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the package that a test may damage."""
+    shutil.copytree(model_folder, tmp_path / "model")
+    return tmp_path / "model"
