@@ -1,9 +1,12 @@
-"""Verbs that hand trained models to other people: package."""
+"""Verbs that hand trained models to other people, and apply them: package, segment."""
 
-from argparse import ArgumentParser, Namespace
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
+from mmran.cli.numbers import at_least_one
 from mmran.cli.verb import Verb
+from mmran.errors import UserError
 
 
 def _package_arguments(parser: ArgumentParser) -> None:
@@ -30,6 +33,96 @@ def _package(arguments: Namespace) -> None:
     print(f"{arguments.output}: {record.experiment} under {record.protocol}, {n} network{'s' * (n != 1)}")
 
 
+def _segment_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a package of `mmran package`")
+    parser.add_argument("inputs", type=Path, nargs="+", metavar="INPUT", help="image files and folders of them")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder for masks and tables")
+    parser.add_argument("--flips", action="store_true", help="average over each image and its three mirror images")
+    parser.add_argument(
+        "--variant",
+        default="raw",
+        choices=("raw", "pkp", "pkp-guarded"),
+        help="masks as predicted, with all holes filled, or with small holes filled (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--axis",
+        default="z",
+        choices=tuple(_AXES),
+        help="stored axis of a volume along which its slices lie (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--spacing-mm", type=_millimeters, metavar="MM", help="side of a pixel, for files that do not say it"
+    )
+    parser.add_argument(
+        "--truth", type=Path, metavar="DIR", help="true masks named as the images, and labels.csv with file,label"
+    )
+    parser.add_argument(
+        "--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute (default: %(default)s)"
+    )
+    parser.add_argument("--threads", type=at_least_one, metavar="N", help="CPU threads of the networks (default: all)")
+    parser.add_argument(
+        "--jobs", type=at_least_one, metavar="N", help="threads that read and write files (default: as --threads)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="segment images again whose outputs are there")
+
+
+_AXES = {"x": 0, "y": 1, "z": 2}
+
+
+def _millimeters(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 100:
+        raise ArgumentTypeError(f"{text}: expected millimeters, more than 0")
+    return value
+
+
+def _segment(arguments: Namespace) -> None:
+    from mmran.files import ensure_dir, locked
+    from mmran.inference.images.base import ReadOptions
+    from mmran.inference.images.find import find_images
+    from mmran.inference.progress import Progress
+    from mmran.inference.segment import Options, Segmentation, load_model, settings
+    from mmran.inference.table import Table
+    from mmran.inference.truth import Truth
+    from mmran.machine import available_cpus
+
+    threads = arguments.threads or available_cpus()
+    options = Options(arguments.variant, arguments.flips, arguments.jobs or threads)
+    model = load_model(arguments.model, arguments.device, threads)
+    trained = model.record.training_images
+    read = ReadOptions(_AXES[arguments.axis], arguments.spacing_mm, trained.field_of_view_mm)
+    search = find_images(arguments.inputs, arguments.output, read)
+    truth = Truth(arguments.truth, model.record.classes, read) if arguments.truth else None
+    masks = "segmentation" in model.record.tasks
+    ensure_dir(arguments.output)
+    with (
+        locked(arguments.output / ".lock", f"{arguments.output}: another process segments into it; waiting for it"),
+        Table(
+            arguments.output,
+            settings(arguments.model, options, read, arguments.truth),
+            search.images,
+            masks=masks,
+            overwrite=arguments.overwrite,
+        ) as table,
+        Progress() as progress,
+    ):
+        for line in (*model.notes, *search.notes()):
+            progress.say(f"note: {line}")
+        outcome = Segmentation(model, options, table, truth, progress).run(search.images)
+        speed = f", {progress.images_per_s:.1f} images/s" if progress.slices else ""
+    kept = f", {outcome.kept} there before" if outcome.kept else ""
+    print(f"{arguments.output}: {outcome.written} files, {progress.slices} slices{speed}{kept}")
+    if truth is not None:
+        print(table.truth_line())
+    sys.stdout.flush()
+    if outcome.failed:
+        n = len(outcome.failed)
+        raise UserError(f"{n} of {len(search.images)} files failed, one line each above; the others are done")
+
+
 VERBS = (
     Verb(
         "package",
@@ -41,5 +134,17 @@ VERBS = (
         "example: mmran package results/demo mmran --output models/mmran",
         _package_arguments,
         _package,
+    ),
+    Verb(
+        "segment",
+        "find and classify tumors in your own images",
+        "Apply a model to png, jpg, tiff, cjdata .mat, NIfTI and DICOM files, and to folders of them, mixed. A mask\n"
+        "has the format, size and geometry of its image. An interrupted run continues; a bad file stops no other.\n"
+        "Research software, not a medical device: nothing that it prints is a diagnosis.\n\n"
+        "reads:   MODEL (`mmran package` writes it), INPUT\n"
+        "writes:  DIR/NAME_mask.*, DIR/NAME_overlay.png, DIR/predictions.csv; with --truth also DIR/truth.csv\n"
+        "example: mmran segment models/mmran scans/ --output masks",
+        _segment_arguments,
+        _segment,
     ),
 )

@@ -120,11 +120,21 @@ class ResidentSlices:
             positions: (B,) int64 rows of the slices, on their device.
         """
         low, high = self.low[positions, None, None], self.high[positions, None, None]
-        images = self.images.index_select(0, positions).to(torch.float32)
-        # Where both percentiles coincide, brighter pixels become 1, the others 0, and none NaN.
-        images = images.sub_(low).div_((high - low).clamp_min(torch.finfo(torch.float32).tiny)).clamp_(0, 1)
+        images = normalize_(self.images.index_select(0, positions).to(torch.float32), low, high)
         masks = self.masks.index_select(0, positions).to(torch.float32)
         return Batch(images[:, None], masks[:, None], self.labels[positions])
+
+
+def normalize_(images: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Scale intensities in place so that `low` becomes 0 and `high` 1, and clip the others.
+
+    Where both coincide, brighter pixels become 1, the others 0, and none NaN.
+
+    Args:
+        images: (B, S, S) float32.
+        low, high: (B, 1, 1) float32.
+    """
+    return images.sub_(low).div_((high - low).clamp_min(torch.finfo(torch.float32).tiny)).clamp_(0, 1)
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> NDArray[np.int64]:

@@ -94,13 +94,8 @@ def parse_slice(data: bytes, file: str, number: int) -> Slice:
         SliceError: not HDF5, truncated, or a field is missing or has wrong values.
     """
     with matlab_file(data, file) as root:
-        struct = member(root, "cjdata", file)
-        if not isinstance(struct, h5py.Group):
-            raise SliceError(file, f"holds no cjdata struct, but {_names(root)}")
-        fields = _fields(struct, file)
-        shape = fields["image"].shape
-        if shape is None or len(shape) != 2 or not 0 < min(shape) <= max(shape) <= LARGEST_SIDE:
-            raise SliceError(file, f"image has shape {shape}, expected two sides of 1 to {LARGEST_SIDE}")
+        fields = _fields(_struct(root, file), file)
+        shape = _image_shape(fields["image"], file)
         if fields["tumorMask"].shape != shape:
             mask_size = " x ".join(map(str, reversed(fields["tumorMask"].shape or ()))) or "empty"
             raise SliceError(file, f"mask is {mask_size}, but its image {shape[1]} x {shape[0]}")
@@ -114,6 +109,41 @@ def parse_slice(data: bytes, file: str, number: int) -> Slice:
         mask=_mask(raw["tumorMask"].T, file),
         border=_border(raw["tumorBorder"], file),
     )
+
+
+def parse_image(data: bytes, file: str) -> NDArray[Any]:
+    """Read the image alone, from a file that needs no mask, class, or patient.
+
+    Args:
+        data: the whole file.
+        file: its name for messages.
+
+    Returns:
+        (H, W) intensities in the file's own type.
+
+    Raises:
+        SliceError: not HDF5, truncated, or it holds no usable image.
+    """
+    with matlab_file(data, file) as root:
+        image = member(_struct(root, file), "image", file)
+        if not isinstance(image, h5py.Dataset):
+            raise SliceError(file, "field image of cjdata is missing")
+        _image_shape(image, file)
+        return _image(values(image, "image", file, _MOST_BYTES["image"]).T, file)
+
+
+def _struct(root: h5py.File, file: str) -> h5py.Group:
+    struct = member(root, "cjdata", file)
+    if not isinstance(struct, h5py.Group):
+        raise SliceError(file, f"holds no cjdata struct, but {_names(root)}")
+    return struct
+
+
+def _image_shape(image: h5py.Dataset, file: str) -> tuple[int, int]:
+    shape = image.shape
+    if shape is None or len(shape) != 2 or not 0 < min(shape) <= max(shape) <= LARGEST_SIDE:
+        raise SliceError(file, f"image has shape {shape}, expected two sides of 1 to {LARGEST_SIDE}")
+    return shape
 
 
 def _names(root: h5py.File) -> str:

@@ -18,7 +18,7 @@ def make_results(tiny: Path, results: Path, **changes: Any) -> Path:
     for name in ("data", "splits"):
         shutil.copytree(tiny / name, results / name)
     store, split = results / "data" / "slices.h5", results / "splits" / "paper.csv"
-    found = experiment(**{"training": {"epochs": 1}, "seeds": [1029, 1], **changes})
+    found = experiment(**{"training": {"epochs": 4, "batch_size": 5}, "seeds": [1029, 1], **changes})
     folder = results / "experiments" / found.name / "paper"
     trials = plan_trials(found, store, split, results / ".work")
     for trial in trials:
