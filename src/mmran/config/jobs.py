@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from mmran.config.configuration import Config
+from mmran.config.fingerprints import Fingerprint
 from mmran.config.provenance import code_digests, stage_code
-from mmran.config.source_files import Files, list_source
+from mmran.config.source_files import Contents, Files, list_source
 from mmran.config.specs import stage_texts
 from mmran.errors import UserError
 from mmran.files import canonical_json, read_json, sha256_file, sha256_text
@@ -124,7 +125,7 @@ class _Planner:
             self.add(PHANTOM, data["phantom"], self.stage_code("phantom"), outputs=["phantom"])
             inputs = [PHANTOM]
         else:
-            values["files"] = list_source(self.config.source, _recorded_files(self.config))
+            values["files"] = list_source(self.config.source, *_recorded_source(self.config))
         self.add(CONVERT, values, self.stage_code("convert"), inputs, ["data/slices.h5", "data/index.csv"])
         self.add(VERIFY, {}, self.stage_code("verify"), [CONVERT], ["data/audit.json"])
         for protocol in self.config.protocols:
@@ -141,7 +142,7 @@ class _Planner:
         code = values.pop("code")
         folder = f"experiments/{name}/{protocol}"
         train, predict = f"train/{name}/{protocol}", f"predict/{name}/{protocol}"
-        trained = [f"{folder}/{file}" for file in ("runs.json", "history.csv", "spec.json")]
+        trained = [f"{folder}/{file}" for file in ("runs.json", "history.csv", "spec.json", "trials")]
         self.add(train, values, code, [CONVERT, f"split/{protocol}"], trained)
         predicted = [f"{folder}/predictions.h5", f"{folder}/inference.json"]
         self.add(predict, {}, self.stage_code("predict"), [CONVERT, f"split/{protocol}", train], predicted)
@@ -210,13 +211,15 @@ class _Planner:
         return json.loads(self.texts[f"experiments/{name}.json"])
 
 
-def _recorded_files(config: Config) -> Files:
-    """The files of the source when the slices were converted; none where no record says so."""
+def _recorded_source(config: Config) -> tuple[Files, Contents]:
+    """The files of the source when the slices were converted, and their fingerprints; none if no record says so."""
     try:
-        files: Files = read_json(config.results / "records" / "convert.json")["job"]["values"]["files"]
-    except (UserError, KeyError, TypeError):
-        return {}
-    return files
+        record = read_json(config.results / "records" / "convert.json")
+        files: Files = record["job"]["values"]["files"]
+        found = record.get("source", {}).items()
+        return files, {place: {k: Fingerprint.from_values(v) for k, v in known.items()} for place, known in found}
+    except (UserError, KeyError, TypeError, AttributeError):
+        return {}, {}
 
 
 def _with_csv(values: dict[str, Any], protocol: str) -> dict[str, Any]:

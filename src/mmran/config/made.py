@@ -10,12 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmran.config.fingerprints import Fingerprint
 from mmran.config.jobs import Job, code_as_now, read_job
+from mmran.config.source_files import Contents, list_source, read_contents, refreshed
 from mmran.errors import UserError
 from mmran.files import read_json, sha256_file, write_json
 
-# Larger files are known by their size; the stages that read them check digests inside.
-_HASHED_BYTES = 2**20
+# Read at every look; of larger files, size and times are compared first.
+_SMALL_BYTES = 2**20
+
+Known = str | int | Fingerprint
+"""SHA-256 of a small file, fingerprint of a large one; earlier versions recorded the size of a large one."""
 
 
 @dataclass(frozen=True)
@@ -24,15 +29,32 @@ class Made:
 
     Attributes:
         job: what it was made from.
-        files: path below the results -> SHA-256 of a small file, number of bytes of a large one.
+        files: path below the results -> what the file is recognized by; files in the job's folders included.
+        source: fingerprints of the source's files, for the job that reads them.
     """
 
     job: Job
-    files: Mapping[str, str | int]
+    files: Mapping[str, Known]
+    source: Contents = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, results: Path, job: Job) -> "Made":
+        """The record of a job that ends now; reads its files, and those of the source."""
+        files = {name: _known(results / name) for name in _files(results, job)}
+        return cls(job, files, read_contents(job.values.get("files", {})))
 
     def write(self, results: Path) -> None:
         """Write it where `read` looks for it."""
-        write_json(record_path(results, self.job.name), dataclasses.asdict(self) | {"digest": self.job.digest})
+        files = {
+            name: known.to_values() if isinstance(known, Fingerprint) else known for name, known in self.files.items()
+        }
+        values = {"job": dataclasses.asdict(self.job), "digest": self.job.digest, "files": files}
+        if self.source:
+            values["source"] = {
+                place: {name: known.to_values() for name, known in found.items()}
+                for place, found in self.source.items()
+            }
+        write_json(record_path(results, self.job.name), values)
 
     @classmethod
     def read(cls, results: Path, name: str) -> "Made | None":
@@ -40,17 +62,47 @@ class Made:
         try:
             values = read_json(record_path(results, name))
             job = Job(**{**values["job"], "outputs": tuple(values["job"]["outputs"])})
-            return cls(job, dict(values["files"])) if job.digest == values["digest"] else None
-        except (UserError, OSError, KeyError, TypeError, ValueError):
+            files = {
+                path: Fingerprint.from_values(known) if isinstance(known, list) else known
+                for path, known in values["files"].items()
+            }
+            source = {
+                place: {path: Fingerprint.from_values(known) for path, known in found.items()}
+                for place, found in values.get("source", {}).items()
+            }
+            return cls(job, files, source) if job.digest == values["digest"] else None
+        except (UserError, OSError, KeyError, TypeError, ValueError, AttributeError):
             return None
 
-    def changed_files(self, results: Path) -> list[str]:
-        """Files that were edited or replaced after the job ended; a file that was removed is none of them."""
-        return [
-            path
-            for path, known in self.files.items()
-            if (results / path).is_file() and _fingerprint(results / path) != known
-        ]
+    def changed_files(self, results: Path, *, read: bool = False) -> dict[str, str]:
+        """Files that are not as the job left them.
+
+        Args:
+            results: the folder of results.
+            read: read large files too whose size and times are as recorded.
+
+        Returns:
+            Path -> what happened to it. A file that the job names and that was removed is none of them: it counts where
+            something asks for it. A file in a folder that the job names is.
+        """
+        changed = {}
+        for path, known in self.files.items():
+            if (results / path).is_file():
+                if not _is_as_known(results / path, known, read=read):
+                    changed[path] = "was edited after it was made"
+            elif path not in self.job.outputs:
+                changed[path] = "is missing"
+        return changed
+
+    def with_times_as_now(self, results: Path) -> "Made":
+        """The same record with the times that unchanged files have now, so that no look has to read them again."""
+        files = dict(self.files)
+        for path, known in self.files.items():
+            if isinstance(known, Fingerprint) and (results / path).is_file():
+                now = Fingerprint.of(results / path, read=False)
+                if not now.has_times_of(known) and known.is_content_of(results / path):
+                    files[path] = dataclasses.replace(now, sha256=known.sha256)
+        return Made(self.job, files, refreshed(self.source))
 
 
 def record_path(results: Path, name: str) -> Path:
@@ -71,12 +123,13 @@ def recorded(path: Path | None) -> Iterator[None]:
         path: the specification of the job, which lies in `specs/jobs`; None outside of the workflow.
 
     Raises:
-        UserError: the source is no longer the one that the run began with.
+        UserError: the code, or a file of the source, is no longer the one that the run began with.
     """
     if path is None:
         yield
         return
     job = read_job(path)
+    results = path.parents[len(Path(job.name).parts) + 1]
     now = code_as_now(job)
     if changed := sorted(name for name in now.keys() | job.code.keys() if now.get(name) != job.code.get(name)):
         raise UserError(
@@ -84,18 +137,36 @@ def recorded(path: Path | None) -> Iterator[None]:
             "result has to be recorded under the code that makes it"
         )
     yield
-    results = path.parents[len(Path(job.name).parts) + 1]
-    Made(job, fingerprints(results, job)).write(results)
+    before = Made.read(results, job.name)
+    listed = job.values.get("files", {})
+    if list_source(listed, listed, before.source if before else {}) != listed:
+        raise UserError(
+            f"{job.name}: a file of the source ({', '.join(listed)}) changed while it was read; run snakemake again"
+        )
+    Made.of(results, job).write(results)
 
 
-def fingerprints(results: Path, job: Job) -> dict[str, str | int]:
-    """What a job's files are known by: path -> SHA-256 of a small one, number of bytes of a large one."""
-    return {name: _fingerprint(results / name) for name in job.outputs if (results / name).is_file()}
+def _files(results: Path, job: Job) -> Iterator[str]:
+    """The files of a job that exist, below the results; those in its folders too."""
+    for name in job.outputs:
+        path = results / name
+        if path.is_dir():
+            found = sorted(one for one in path.rglob("*") if one.is_file() and not one.name.startswith("."))
+            yield from (one.relative_to(results).as_posix() for one in found)
+        elif path.is_file():
+            yield name
 
 
-def _fingerprint(path: Path) -> str | int:
-    size = path.stat().st_size
-    return sha256_file(path) if size <= _HASHED_BYTES else size
+def _known(path: Path) -> Known:
+    return sha256_file(path) if path.stat().st_size <= _SMALL_BYTES else Fingerprint.of(path)
+
+
+def _is_as_known(path: Path, known: Known, *, read: bool) -> bool:
+    if isinstance(known, str):
+        return sha256_file(path) == known
+    if isinstance(known, int):
+        return path.stat().st_size == known
+    return (not read and Fingerprint.of(path, read=False).has_times_of(known)) or known.is_content_of(path)
 
 
 def job_json(job: Job) -> dict[str, Any]:

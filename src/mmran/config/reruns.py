@@ -87,11 +87,22 @@ def judge(config: Config, *, search: bool = False) -> Verdict:
     return Verdict(jobs, reasons, code_alone, frozenset(absent))
 
 
+def record_times(results: Path, verdict: Verdict) -> None:
+    """Record the times that unchanged files have now, so that copied or touched files are read at one look alone.
+
+    Call it when a run holds the lock.
+    """
+    for name in verdict.jobs.keys() - verdict.reasons.keys():
+        made = Made.read(results, name)
+        if made is not None and (fresh := made.with_times_as_now(results)) != made:
+            fresh.write(results)
+
+
 def _reasons(results: Path, job: Job, made: Made | None, expected: str) -> list[str]:
     if made is None:
         there = any((results / path).exists() for path in job.outputs)
         return ["its results have no record of what they were made from" if there else "never run"]
-    edited = [f"{path} was edited after it was made" for path in made.changed_files(results)]
+    edited = [f"{path} {what}" for path, what in made.changed_files(results).items()]
     if made.job.digest == expected:
         return edited
     old, new = dict(made.job.values), dict(job.values)
@@ -112,7 +123,7 @@ def _changed_source(before: Files, now: Files) -> list[str]:
         "removed": old.keys() - new.keys(),
         "added": new.keys() - old.keys(),
         "of another size": {one for one in both if old[one][0] != new[one][0]},
-        "of another time": {one for one in both if old[one][0] == new[one][0] and old[one] != new[one]},
+        "edited": {one for one in both if old[one][0] == new[one][0] and old[one] != new[one]},
     }
     lines = []
     for kind, found in kinds.items():

@@ -1,32 +1,60 @@
-"""The files of a source, each with its size and time: what tells an edited, added or replaced file."""
+"""The files of a source, and which of them are as they were when the slices were converted."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from mmran.config.fingerprints import Fingerprint
 from mmran.errors import UserError
 
 Files = dict[str, dict[str, list[int]]]
+"""Place -> path below it ("." for an archive) -> size in bytes, modification and change time in ns."""
+
+Contents = dict[str, dict[str, Fingerprint]]
+"""Place -> path below it -> what the file is recognized by."""
 
 
-def list_source(places: Iterable[str], recorded: Files) -> Files:
+def list_source(places: Iterable[str], recorded: Files, contents: Contents) -> Files:
     """Every file of the folders and archives of a source.
 
     Args:
         places: as configured.
         recorded: what was listed when the slices were converted. It counts for a place that is absent, so that results
-            are of use on a machine without their source; `absent` names such places.
-
-    Returns:
-        Place -> path below it ("." for an archive) -> size in bytes and modification time in ns.
+            are of use on a machine without their source (`absent` names such places), and for a file whose content is
+            the same.
+        contents: fingerprints of the files of `recorded`.
 
     Raises:
-        UserError: a place may not be read.
+        UserError: a place or a file cannot be read.
     """
     missing = set(absent(places))
     return {
-        place: recorded.get(place, {}) if place in missing else dict(sorted(_files(Path(place)))) for place in places
+        place: recorded.get(place, {})
+        if place in missing
+        else dict(sorted(_listed(place, recorded.get(place, {}), contents.get(place, {}))))
+        for place in places
     }
+
+
+def read_contents(places: Iterable[str]) -> Contents:
+    """The fingerprint of every file of a source; reads all of them.
+
+    Raises:
+        UserError: a place or a file cannot be read.
+    """
+    return {place: {name: Fingerprint.of(path, found) for path, name, found in _files(Path(place))} for place in places}
+
+
+def refreshed(contents: Contents) -> Contents:
+    """The same contents with the times that the files have now; files of another content keep theirs."""
+    fresh: Contents = {}
+    for place, known in contents.items():
+        fresh[place] = dict(known)
+        for path, name, found in _files(Path(place)) if Path(place).exists() else ():
+            now, before = Fingerprint.of(path, found, read=False), known.get(name)
+            if before is not None and not now.has_times_of(before) and before.is_content_of(path):
+                fresh[place][name] = Fingerprint(now.size, now.mtime_ns, now.ctime_ns, before.sha256)
+    return fresh
 
 
 def absent(places: Iterable[str]) -> list[str]:
@@ -34,15 +62,28 @@ def absent(places: Iterable[str]) -> list[str]:
     return [place for place in places if not Path(place).exists()]
 
 
-def _files(place: Path) -> Iterator[tuple[str, list[int]]]:
+def _listed(
+    place: str, recorded: Mapping[str, list[int]], contents: Mapping[str, Fingerprint]
+) -> Iterator[tuple[str, list[int]]]:
+    for path, name, found in _files(Path(place)):
+        now, before, known = Fingerprint.of(path, found, read=False), recorded.get(name), contents.get(name)
+        listed = [now.size, now.mtime_ns, now.ctime_ns]
+        if before is None or known is None:
+            same = before == listed[: len(before or ())]  # earlier versions listed no change time
+        else:
+            same = now.has_times_of(known) or known.is_content_of(path)
+        yield name, before if before and same else listed
+
+
+def _files(place: Path) -> Iterator[tuple[Path, str, os.stat_result]]:
+    """Path, name below the place, and status of every file."""
     if place.is_dir():
         yield from _walk(place, place, set())
-        return
-    found = place.stat()
-    yield ".", [found.st_size, found.st_mtime_ns]
+    else:
+        yield place, ".", place.stat()
 
 
-def _walk(folder: Path, top: Path, seen: set[tuple[int, int]]) -> Iterator[tuple[str, list[int]]]:
+def _walk(folder: Path, top: Path, seen: set[tuple[int, int]]) -> Iterator[tuple[Path, str, os.stat_result]]:
     """Hidden files are left out; links are followed, each folder once."""
     try:
         status = folder.stat()
@@ -55,11 +96,12 @@ def _walk(folder: Path, top: Path, seen: set[tuple[int, int]]) -> Iterator[tuple
     for entry in entries:
         if entry.name.startswith("."):
             continue
+        path = Path(entry.path)
         if entry.is_dir():
-            yield from _walk(Path(entry.path), top, seen)
+            yield from _walk(path, top, seen)
             continue
         try:
             found = entry.stat()
         except OSError:
             found = entry.stat(follow_symlinks=False)  # a dangling link
-        yield Path(entry.path).relative_to(top).as_posix(), [found.st_size, found.st_mtime_ns]
+        yield path, path.relative_to(top).as_posix(), found

@@ -15,7 +15,7 @@ import mmran
 from mmran.config.configuration import Config
 from mmran.config.load import read_yaml
 from mmran.config.made import job_json
-from mmran.config.reruns import Verdict, judge
+from mmran.config.reruns import Verdict, judge, record_times
 from mmran.config.source_files import absent
 from mmran.config.specs import stage_texts
 from mmran.config.typed import as_typed
@@ -82,6 +82,7 @@ class Run:
             verdict = self._verdict or judge(self.config, search=True)
             jobs = {f"jobs/{name}.json": canonical_json(job_json(job)) for name, job in verdict.jobs.items()}
             hold_specs(self.config.results, stage_texts(self.config) | jobs)
+            record_times(self.config.results, verdict)
             self._freeze()
         except UserError as error:
             raise WorkflowError(str(error)) from None

@@ -6,7 +6,7 @@ from typing import Any
 from mmran.config.configuration import Config
 from mmran.config.jobs import Job, plan_jobs, plan_search
 from mmran.config.load import load, overlay
-from mmran.config.made import Made, fingerprints
+from mmran.config.made import Made
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -55,11 +55,12 @@ def finish(config: Config, **but: Job) -> None:
     jobs = plan_jobs(config)
     if config.search:
         jobs |= plan_search(config)
-    for name, job in (jobs | but).items():
+    for job in (jobs | but).values():
         for path in job.outputs:
             file = config.results / path
             file.parent.mkdir(parents=True, exist_ok=True)
+            if path.endswith("/trials"):
+                file.mkdir(exist_ok=True)
+                file /= "weights.safetensors"
             file.write_text(f"{path} of {job.digest}")
-        Made(job, fingerprints(config.results, job)).write(config.results)
-        if name.startswith("train/"):
-            (config.results / "experiments" / name.removeprefix("train/") / "trials").mkdir(exist_ok=True)
+        Made.of(config.results, job).write(config.results)

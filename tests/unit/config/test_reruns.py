@@ -1,12 +1,18 @@
 """Which jobs run again: told by records beside the results, not by times."""
 
+import dataclasses
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from mmran.config.fingerprints import Fingerprint
+from mmran.config.jobs import plan_jobs
+from mmran.config.made import Made, job_json, job_path, recorded
 from mmran.config.reruns import judge, why
+from mmran.errors import UserError
+from mmran.files import write_json
 from tests.unit.config.finished import SMALL, finish, small
 
 
@@ -104,6 +110,51 @@ def test_a_result_without_a_record_runs() -> None:
     assert why(small(), "plain") == ["evaluate/plain/paper: its results have no record of what they were made from"]
 
 
+def large(path: str, byte: bytes) -> Path:
+    """A file that is too large to be read at every look."""
+    file = Path("results") / path
+    file.write_bytes(byte * (2**20 + 1))
+    return file
+
+
+WEIGHTS = "experiments/se/paper/trials/weights.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("path", "job"), [(WEIGHTS, "train/se/paper"), ("experiments/se/paper/predictions.h5", "predict/se/paper")]
+)
+def test_a_flipped_bit_in_a_large_file_runs_its_job(path: str, job: str) -> None:
+    finish(small())
+    file = large(path, b"a")
+    made = Made.of(Path("results"), plan_jobs(small())[job])
+    made.write(Path("results"))
+    os.utime(file)
+    assert would_run() == set()
+    with file.open("r+b") as opened:
+        opened.write(b"b")
+    assert judge(small()).reasons[job] == [f"{path} was edited after it was made"]
+
+
+def test_damage_by_the_disk_is_found_when_all_is_read() -> None:
+    finish(small())
+    file = large(WEIGHTS, b"a")
+    made = Made.of(Path("results"), plan_jobs(small())["train/se/paper"])
+    known = made.files[WEIGHTS]
+    assert isinstance(known, Fingerprint)
+    file.write_bytes(b"b" + b"a" * 2**20)
+    # As if the times had stayed: a disk does not set them.
+    now = dataclasses.replace(Fingerprint.of(file, read=False), sha256=known.sha256)
+    made = Made(made.job, {**made.files, WEIGHTS: now})
+    assert made.changed_files(Path("results")) == {}
+    assert made.changed_files(Path("results"), read=True) == {WEIGHTS: "was edited after it was made"}
+
+
+def test_weights_that_are_missing_from_their_folder_run_the_training() -> None:
+    finish(small())
+    (Path("results") / WEIGHTS).unlink()
+    assert judge(small()).reasons["train/se/paper"] == [f"{WEIGHTS} is missing"]
+
+
 @pytest.mark.parametrize("damage", ["", "{}", "[1]", '{"job": {"outputs": 3}}', '{"job": 1}'])
 def test_a_damaged_record_is_none(damage: str) -> None:
     finish(small())
@@ -138,7 +189,36 @@ class TestSource:
 
     def test_an_edited_file_of_the_same_size(self) -> None:
         Path("slices/deep/2.mat").write_text("DEEP/2.mat")
-        assert self.reasons() == ["source: slices/deep/2.mat: of another time"]
+        assert self.reasons() == ["source: slices/deep/2.mat: edited"]
+
+    def test_an_edited_file_of_the_same_size_and_time(self) -> None:
+        before = Path("slices/1.mat").stat()
+        Path("slices/1.mat").write_text("1.MAT")
+        os.utime("slices/1.mat", ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert self.reasons() == ["source: slices/1.mat: edited"]
+
+    def test_files_that_were_touched_or_copied_are_the_same(self) -> None:
+        os.utime("slices/1.mat", (1e9, 1e9))
+        Path("slices").rename("moved")
+        shutil.copytree("moved", "slices", copy_function=shutil.copy)
+        assert would_run(source="slices") == set()
+
+    def test_a_touched_file_is_read_once_if_a_run_records_its_new_time(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        os.utime("slices/1.mat", (1e9, 1e9))
+        made = Made.read(Path("results"), "convert")
+        assert made is not None
+        made.with_times_as_now(Path("results")).write(Path("results"))
+        monkeypatch.setattr("mmran.config.fingerprints.sha256_file", None)
+        assert would_run(source="slices") == set()
+
+    def test_a_file_that_is_edited_while_it_is_read_is_refused(self) -> None:
+        path = job_path(Path("results"), "convert")
+        write_json(path, job_json(plan_jobs(small(source="slices"))["convert"]))
+        with (
+            pytest.raises(UserError, match=r"a file of the source \(slices\) changed while it was read"),
+            recorded(path),
+        ):
+            Path("slices/1.mat").write_text("1.MAT")
 
     def test_a_new_file_in_a_subfolder_and_one_that_is_gone(self) -> None:
         Path("slices/deep/9.mat").write_text("9")
@@ -149,10 +229,10 @@ class TestSource:
 
     def test_many_changed_files_are_one_line(self) -> None:
         for path in (Path("slices/1.mat"), Path("slices/deep/2.mat")):
-            os.utime(path, (1e9, 1e9))
-        assert self.reasons() == ["source: slices/1.mat and 1 other: of another time"]
+            path.write_text(path.read_text().upper())
+        assert self.reasons() == ["source: slices/1.mat and 1 other: edited"]
 
-    def test_a_file_of_another_size_is_told_from_one_of_another_time(self) -> None:
+    def test_a_file_of_another_size_is_told_from_one_of_the_same(self) -> None:
         Path("slices/1.mat").write_text("longer than before")
         assert self.reasons() == ["source: slices/1.mat: of another size"]
 
