@@ -49,11 +49,15 @@ def test_it_runs_from_another_folder_and_records_what_it_made(tmp_path: Path) ->
     assert "Nothing to be done" in run(tmp_path, "-n").stdout
 
 
-def test_a_prefix_is_refused_in_one_line(tmp_path: Path) -> None:
-    done = run(tmp_path, "-n", more='prefix: "sub"')
-    assert done.returncode != 0
-    assert "module with prefix or replace_prefix: mmran's files cannot be moved that way" in done.stdout
-    assert "Traceback" not in done.stdout
+def test_a_prefix_moves_the_results_as_a_whole(tmp_path: Path) -> None:
+    write_config(tmp_path, {})
+    target = "sub/results/data/audit.json"
+    done = run(tmp_path, "--cores", "1", "--", target, more='prefix: "sub"')
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / target).is_file()
+    assert (tmp_path / "sub/results/records/verify.json").is_file()
+    assert not (tmp_path / "results").exists()
+    assert "Nothing to be done" in run(tmp_path, "-n", "--", target, more='prefix: "sub"').stdout
 
 
 def test_a_folder_without_a_configuration_takes_the_papers(tmp_path: Path) -> None:

@@ -86,8 +86,25 @@ def files_are_absent(house: House) -> set[str]:
     return tables("table1")
 
 
+def one_format_of_a_table_is_absent(house: House) -> set[str]:
+    (house.path / "results/tables/paper/table1.tex").unlink()
+    return tables("table1")
+
+
+def cases_and_a_table_are_absent(house: House) -> set[str]:
+    (house.path / "results/experiments/se/paper/cases.csv").unlink()
+    (house.path / "results/tables/paper/table2.csv").unlink()
+    return {"evaluate/se/paper"} | tables("table2")
+
+
+def weights_are_damaged(house: House) -> set[str]:
+    next((house.path / "results/experiments/se/paper/trials").rglob("weights.safetensors")).write_text("damaged")
+    return of("se") | AFTER_SE - {"networks/table3"}
+
+
 EDITS: tuple[Callable[[House], set[str]], ...] = (
     *(longer, added, removed, network_source, metric_source, retitled, comments_order_and_threads, files_are_absent),
+    *(one_format_of_a_table_is_absent, cases_and_a_table_are_absent, weights_are_damaged),
 )
 
 

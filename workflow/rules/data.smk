@@ -23,7 +23,8 @@ rule convert:
     input:
         **read_by(
             "convert",
-            source=CONFIG.source or rules.phantom.output.slices,
+            # A function: in a name, braces would be wildcards.
+            source=lambda wildcards: CONFIG.source or rules.phantom.output.slices,
         ),
     output:
         store=f"{RESULTS}/data/slices.h5",

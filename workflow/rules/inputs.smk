@@ -7,7 +7,10 @@ def logged(command):
 
 
 def read_by(job, **paths):
-    """The inputs of a job. Records decide whether it is out of date, not times (mmran.workflow.start)."""
+    """The inputs of a job: those that its command names, and all other files of the jobs that it reads.
+
+    Records decide whether it is out of date, not times (mmran.workflow.start).
+    """
 
     def timeless(path):
         def read(wildcards):
@@ -17,7 +20,10 @@ def read_by(job, **paths):
 
         return read
 
-    return {name: timeless(path) for name, path in paths.items()}
+    def others(wildcards):
+        return RUN.files_read_by(job.format(**wildcards))
+
+    return {name: timeless(path) for name, path in {**paths, "others": others}.items()}
 
 
 def resource(name):

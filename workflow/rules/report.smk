@@ -112,8 +112,8 @@ rule overview:
         **read_by(
             "overview",
             audit=rules.verify.output.audit,
-            tables=RUN.shown("tables/{protocol}/{name}.html", CONFIG.tables),
-            figures=RUN.shown("figures/{protocol}/{name}.png", CONFIG.figures),
+            tables=RUN.shown("tables/{protocol}/{name}", CONFIG.tables, ["html"]),
+            figures=RUN.shown("figures/{protocol}/{name}", CONFIG.figures, ["png"]),
         ),
     output:
         html=report(

@@ -1,5 +1,4 @@
 # Cases -> intervals, tests and claims, also by themselves: `snakemake statistics`
-from mmran.config.jobs import COMPARED
 
 
 localrules:
@@ -10,8 +9,9 @@ localrules:
 rule statistics:
     input:
         RUN.shown(
-            "statistics/{protocol}/{name}.csv",
+            "statistics/{protocol}/{name}",
             COMPARED if CONFIG.comparison.rows else [],
+            ["csv"],
         ),
 
 

@@ -25,6 +25,9 @@ PHANTOM, CONVERT, VERIFY = "phantom", "convert", "verify"
 COMPARED = ("intervals", "comparisons", "perclass", "strata", "worst", "calibration", "reliability", "claims")
 """What `mmran compare` writes, each as csv."""
 
+TABLE_FILES = ("csv", "md", "tex", "html")
+FIGURE_FILES = ("svg", "png", "pdf", "txt")
+
 
 @dataclass(frozen=True)
 class Job:
@@ -160,12 +163,12 @@ class _Planner:
             inputs = self._measured(name, protocol, "evaluate")
             if name in self._tables("parameters"):
                 inputs = [*self._measured(name, protocol, "train", "predict"), f"networks/{name}"]
-            self._add_shown("table", name, protocol, inputs, ("csv", "md", "tex", "html"))
+            self._add_shown("table", name, protocol, inputs, TABLE_FILES)
 
     def add_figures(self, protocol: str) -> None:
         for name in self.config.figures:
             inputs = [CONVERT, *self._measured(name, protocol, "train", "predict", "evaluate")]
-            self._add_shown("figure", name, protocol, inputs, ("svg", "png", "pdf", "txt"))
+            self._add_shown("figure", name, protocol, inputs, FIGURE_FILES)
 
     def add_comparison(self, protocol: str) -> None:
         if not self.config.comparison.rows:

@@ -15,7 +15,6 @@ from mmran.data.audit_record import (
     Audit,
     Borders,
     ClassCount,
-    Contrast,
     CountPair,
     DigestCheck,
     Families,
@@ -28,16 +27,12 @@ from mmran.data.audit_record import (
     Spread,
 )
 from mmran.data.cheng import CLASS_NAMES, border_mask
+from mmran.data.contrast import contrasts, orientation
 from mmran.data.store import SliceStore, narrow, store_digest
 
 LOW_AGREEMENT = 0.7
 """A mask and its polygon disagree below this intersection over union; of the published ones none does."""
 
-UPRIGHT_SHARE = 0.8
-"""Least share of slices that have more contrast one way round than the other; 0.94 and more in the published set."""
-
-LEAST_COMPARED = 10
-_RING_PX = 3
 _PUBLISHED_PID = r"\d{5,6}|MR\d{6}[A-Z]?"
 _EIGHT_NEIGHBORS = np.ones((3, 3), dtype=int)
 
@@ -68,7 +63,7 @@ def audit(store: SliceStore, on_progress: Callable[[int, int], None] | None = No
             with_holes=tuple(findings.index[findings["n_hole_px"] > 0].tolist()),
         ),
         borders=_borders(findings),
-        contrast=_contrast(findings),
+        contrast=orientation(findings),
         duplicates=tuple(
             tuple(group.index.tolist()) for _, group in findings.groupby("pixels", sort=False) if len(group) > 1
         ),
@@ -99,8 +94,7 @@ def _examined(store: SliceStore, on_progress: Callable[[int, int], None] | None)
                 "n_hole_px": n_hole_px,
                 "iou": iou,
                 "iou_transposed": iou_transposed,
-                "contrast": _contrast_of(image, mask),
-                "contrast_transposed": _contrast_of(image.T, mask),
+                **contrasts(image, mask),
             }
         )
         if on_progress:
@@ -126,39 +120,6 @@ def _agreement(border: NDArray[np.float64], mask: NDArray[np.uint8]) -> tuple[fl
         union = np.count_nonzero(filled | mask)
         ious.append(np.count_nonzero(filled & mask) / union if union else 0.0)
     return ious[0], ious[1]
-
-
-def _contrast_of(image: NDArray[Any], mask: NDArray[np.uint8]) -> float:
-    """Contrast of the image under the mask, see `Contrast`; NaN where it cannot be measured."""
-    if image.shape != mask.shape or not mask.any():
-        return float("nan")
-    tumor = mask != 0
-    rows, columns = ndimage.find_objects(tumor.view(np.uint8))[0]
-    box = tuple(slice(max(0, side.start - _RING_PX), side.stop + _RING_PX) for side in (rows, columns))
-    inside = tumor[box]
-    ring = ndimage.binary_dilation(inside, iterations=_RING_PX) & ~inside
-    values = image[box].astype(np.float64)
-    deviation = values[inside | ring].std()
-    if not ring.any() or not deviation:
-        return float("nan")
-    return float(abs(values[inside].mean() - values[ring].mean()) / deviation)
-
-
-def _contrast(findings: pd.DataFrame) -> Contrast:
-    both = findings[["contrast", "contrast_transposed"]].dropna()
-    both = both[both["contrast"] != both["contrast_transposed"]]
-    n = len(both)
-    if not n:
-        return Contrast(0.0, 0.0, 0.0, 0, "unknown")
-    share = float((both["contrast"] > both["contrast_transposed"]).mean())
-    if n < LEAST_COMPARED:
-        orientation = "unknown"
-    elif share >= UPRIGHT_SHARE:
-        orientation = "right"
-    else:
-        orientation = "transposed" if share <= 1 - UPRIGHT_SHARE else "mixed"
-    medians = both.median()
-    return Contrast(float(medians["contrast"]), float(medians["contrast_transposed"]), share, n, orientation)
 
 
 def _digest(store: SliceStore, findings: pd.DataFrame) -> DigestCheck:

@@ -98,21 +98,23 @@ class Borders:
 
 @dataclass(frozen=True)
 class Contrast:
-    """Images compared with their masks, as stored and with the image transposed.
+    """Images compared with their masks, as stored and with the image turned in the way that fits its mask best.
 
     The contrast of a slice is the difference between the mean intensities under the mask and in a ring around
     it, in standard deviations of both together. It is low where the mask does not follow an edge of the image.
 
     Attributes:
         median: of the slices as stored.
-        transposed_median: with the image transposed.
+        turn: one of `mmran.data.contrast.TURNS`, such as "transposed".
+        turned_median: with the image turned.
         share_upright: share of the slices, 0 to 1, whose contrast is higher as stored.
-        n_compared: number of square slices whose two contrasts differ.
-        orientation: "right", "transposed", "mixed", or "unknown" where too few slices can be compared.
+        n_compared: number of slices whose two contrasts differ.
+        orientation: "right", "turned", "mixed", or "unknown" if too few slices can be compared.
     """
 
     median: float
-    transposed_median: float
+    turn: str
+    turned_median: float
     share_upright: float
     n_compared: int
     orientation: str

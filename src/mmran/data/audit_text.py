@@ -140,15 +140,16 @@ def _image_orientation(contrast: Contrast) -> str:
     n, percent = _counted(contrast.n_compared, "slice"), f"{100 * contrast.share_upright:.0f} %"
     compared = (
         f"image against mask: contrast between tumor and surroundings {contrast.median:.2f} in the median; "
-        f"with the image transposed {contrast.transposed_median:.2f}; higher as stored in {percent} of {n}"
+        f"with the image {contrast.turn} {contrast.turned_median:.2f}; higher as stored in {percent} of {n}"
     )
     match contrast.orientation:
         case "right":
             return _paragraph(f"images lie the right way ({compared})", "ok")
-        case "transposed":
-            return _paragraph(f"images look transposed against their masks ({compared})", "!!")
+        case "turned":
+            return _paragraph(f"images look {contrast.turn} against their masks ({compared})", "!!")
         case "mixed":
-            return _paragraph(f"some images look transposed against their masks, or masks misplaced ({compared})", "!!")
+            text = f"some images look {contrast.turn} against their masks, or masks misplaced ({compared})"
+            return _paragraph(text, "!!")
     return _paragraph(f"too few slices to tell whether images lie as their masks do: {n}")
 
 

@@ -55,12 +55,13 @@ class Run:
         }
         return {wildcard: "|".join(map(re.escape, known)) or "none" for wildcard, known in names.items()}
 
-    def shown(self, pattern: str, names: Iterable[str]) -> list[str]:
+    def shown(self, pattern: str, names: Iterable[str], suffixes: Iterable[str]) -> list[str]:
         """The files of tables or figures under every protocol."""
         return [
-            f"{self.results}/{pattern.format(protocol=protocol, name=name)}"
+            f"{self.results}/{pattern.format(protocol=protocol, name=name)}.{suffix}"
             for protocol in self.config.protocols
             for name in names
+            for suffix in suffixes
         ]
 
     def _before(self, onstart: Callable[[str], None]) -> Callable[[str], None]:
@@ -98,6 +99,13 @@ class Run:
         """Whether a job has to run; known when Snakemake asks for its inputs."""
         return self._verdict is not None and job in self._verdict.reasons
 
+    def files_read_by(self, job: str) -> list[str]:
+        """Every file of the jobs whose results a job reads; none before Snakemake asks for its inputs."""
+        if self._verdict is None or job not in self._verdict.jobs:
+            return []
+        jobs = self._verdict.jobs
+        return [f"{self.results}/{path}" for other in jobs[job].inputs for path in jobs[other].outputs]
+
     def rerun_by_records(self) -> None:
         """Have Snakemake run the jobs whose results are not those of this configuration and code, and no others.
 
@@ -106,11 +114,15 @@ class Run:
         `--forcerun` tells it; the inputs of all other jobs are `ancient`, so only an absent file runs one of them.
         """
         from snakemake.exceptions import WorkflowError
+        from snakemake.logging import logger
         from snakemake.settings.types import RerunTrigger
 
-        workflow, build = self._workflow, self._workflow._build_dag
+        workflow = self._workflow
+        _require(workflow, "_build_dag", "_onstart", "dag_settings", "execution_settings")
+        build = workflow._build_dag
 
         def build_by_records() -> None:
+            _require(workflow.dag, "forcefiles")
             executes = workflow.execution_settings is not None
             if executes and workflow.execution_settings.no_hooks and not workflow.dryrun:
                 raise WorkflowError("--no-hooks: a run has to write its specifications when it starts; leave it out")
@@ -125,6 +137,8 @@ class Run:
                 if executes:
                     _announce(self._verdict)
                     _check_source(self.config, self._verdict)
+            if executes and workflow.dag_settings.rerun_triggers != RerunTrigger.all():
+                logger.warning("--rerun-triggers is not used: records in the results decide what reruns (`mmran why`)")
             workflow.dag_settings.rerun_triggers = frozenset({RerunTrigger.MTIME})
             workflow._onstart = self._before(workflow._onstart)
             build()
@@ -162,7 +176,7 @@ def find_config() -> str:
 
 def _start(workflow: Any, values: Mapping[str, Any]) -> Run:
     checkout.use_in_jobs(str(_PACKAGE.parent))
-    refuse_moved_paths(workflow)
+    refuse_storage(workflow)
     uses_conda = "conda" in map(str, workflow.deployment_settings.deployment_method)
     if uses_conda:
         from snakemake.shell import shell
@@ -171,7 +185,10 @@ def _start(workflow: Any, values: Mapping[str, Any]) -> Run:
         if workflow.is_main_process:
             check_conda(workflow.deployment_settings.conda_prefix or ".snakemake")
     frozen = None if workflow.is_main_process else os.environ.get(_RUN_CONFIG)
-    config = Config.checked(read_json(frozen) if frozen else _as_written(workflow, values))
+    config = Config.checked(
+        read_json(frozen) if frozen else _with_moved_results(workflow, _as_written(workflow, values))
+    )
+    leave_paths_alone(workflow)
     config.require_source()
     if workflow.is_main_process:
         searched = [] if config.search is None else [config.search.experiment]
@@ -192,19 +209,43 @@ def _as_written(workflow: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     return as_typed(values, sys.argv)
 
 
-def refuse_moved_paths(workflow: Any) -> None:
-    """Records name their files, and jobs read specifications beside them: both need the paths as configured."""
-    modifier = workflow.modifier.path_modifier
-    if getattr(modifier, "prefix", None) or getattr(modifier, "_prefix_replacements", None):
+def _require(owner: Any, *names: str) -> None:
+    """Refuse a Snakemake without something that is no part of its documented interface.
+
+    Raises:
+        UserError: names the version and the remedy.
+    """
+    import snakemake
+
+    if missing := [name for name in names if not hasattr(owner, name)]:
         raise UserError(
-            "module with prefix or replace_prefix: mmran's files cannot be moved that way; leave it out and set "
-            "`results` in the config of the module, such as results: PREFIX/results"
+            f"Snakemake {snakemake.__version__} has no {type(owner).__name__}.{missing[0]}, with which mmran decides "
+            "what reruns; install the version in envs/requirements.lock"
         )
+
+
+def refuse_storage(workflow: Any) -> None:
+    """Refuse results on a storage that jobs do not share: records and specifications lie beside them."""
     if getattr(workflow.storage_settings, "default_storage_provider", None):
         raise UserError(
             "--default-storage-provider: mmran keeps its results on a file system that all jobs share; leave it out, "
             "and copy the results when the run has ended"
         )
+
+
+def _with_moved_results(workflow: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a module with `prefix` or `replace_prefix`: the folder of results moves as a whole."""
+    modifier, results = workflow.modifier.path_modifier, values.get("results")
+    if not isinstance(results, str):
+        return values
+    _require(modifier, "replace_prefix", "prefix", "_prefix_replacements", "inner_modifier")
+    return values | {"results": str(Path(modifier.replace_prefix(f"{results}/results")).parent)}
+
+
+def leave_paths_alone(workflow: Any) -> None:
+    """Keep Snakemake from moving single paths: records name their files, and jobs read specifications beside them."""
+    modifier = workflow.modifier.path_modifier
+    modifier.prefix = modifier._prefix_replacements = modifier.inner_modifier = None
 
 
 def _check_source(config: Config, verdict: Verdict) -> None:

@@ -8,26 +8,53 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from snakemake.path_modifier import PathModifier
 
+from mmran.config.configuration import Config
 from mmran.errors import UserError
 from mmran.workflow.specs_lock import hold_specs
-from mmran.workflow.start import _as_written, find_config, refuse_moved_paths
+from mmran.workflow.start import (
+    Run,
+    _as_written,
+    _with_moved_results,
+    find_config,
+    leave_paths_alone,
+    refuse_storage,
+)
 
 
-def workflow(storage: str | None = None, prefix: str | None = None, replacements: Any = None) -> SimpleNamespace:
-    path_modifier = SimpleNamespace(prefix=prefix, _prefix_replacements=replacements)
-    settings = SimpleNamespace(default_storage_provider=storage)
-    return SimpleNamespace(modifier=SimpleNamespace(path_modifier=path_modifier), storage_settings=settings)
+def module(prefix: str | None = None, replacements: dict[str, str] | None = None, inner: Any = None) -> SimpleNamespace:
+    """Snakemake's workflow while it reads a module."""
+    modifier = PathModifier(replacements, prefix, None, inner)
+    return SimpleNamespace(modifier=SimpleNamespace(path_modifier=modifier))
 
 
-def test_paths_that_snakemake_would_move_are_refused() -> None:
-    refuse_moved_paths(workflow())
-    with pytest.raises(UserError, match="set `results` in the config of the module"):
-        refuse_moved_paths(workflow(prefix="sub/"))
-    with pytest.raises(UserError, match="replace_prefix"):
-        refuse_moved_paths(workflow(replacements={"results/": "other/"}))
+@pytest.mark.parametrize(
+    ("workflow", "results"),
+    [
+        (module(), "results"),
+        (module(prefix="sub"), "sub/results"),
+        (module(prefix="sub/"), "sub/results"),
+        (module(replacements={"results/": "/data/other/"}), "/data/other"),
+        (module(prefix="sub", inner=module(prefix="outer").modifier.path_modifier), "outer/sub/results"),
+    ],
+)
+def test_the_results_of_a_module_move_as_a_whole(workflow: SimpleNamespace, results: str) -> None:
+    assert _with_moved_results(workflow, {"results": "results"}) == {"results": results}
+    leave_paths_alone(workflow)
+    assert workflow.modifier.path_modifier.replace_prefix("results/data/slices.h5") == "results/data/slices.h5"
+
+
+def test_a_storage_provider_is_refused() -> None:
+    refuse_storage(SimpleNamespace(storage_settings=SimpleNamespace(default_storage_provider=None)))
     with pytest.raises(UserError, match="--default-storage-provider"):
-        refuse_moved_paths(workflow(storage="s3"))
+        refuse_storage(SimpleNamespace(storage_settings=SimpleNamespace(default_storage_provider="s3")))
+
+
+def test_a_snakemake_that_lacks_what_is_wrapped_is_refused_in_one_line() -> None:
+    run = Run(SimpleNamespace(_build_dag=None), Config({"results": "results"}))
+    with pytest.raises(UserError, match=r"Snakemake \S+ has no SimpleNamespace\._onstart.*envs/requirements\.lock"):
+        run.rerun_by_records()
 
 
 def test_the_configuration_is_that_of_the_folder_else_the_papers(
