@@ -12,6 +12,9 @@ from mmran.data.augmentation import Augmentation
 from mmran.errors import UserError, known_names
 from mmran.networks import option_names, stride_of
 
+# The other kinds show every variant, or what does not depend on the masks.
+_KINDS_WITH_VARIANT = ("outlines", "cases", "forest")
+
 
 def lookup(names: Mapping[str, Any], name: str, kind: str, where: str = "") -> Any:
     """The value of a name.
@@ -76,6 +79,12 @@ def check_names(values: Mapping[str, Any]) -> None:
     for figure, shown in values.get("figures", {}).items():
         if shown["kind"] != "hole-filling" and "paper" in shown:
             raise UserError(f"config: figures.{figure}: only kind hole-filling uses paper; remove it")
+        for row in shown["rows"]:
+            if "variant" in row and shown["kind"] not in _KINDS_WITH_VARIANT:
+                raise UserError(
+                    f"config: figures.{figure}: row {row['label']!r}: a figure of kind {shown['kind']} does not use "
+                    f"variant, only {', '.join(_KINDS_WITH_VARIANT)} do; remove it"
+                )
     if "search" in values:
         _check_search(values["search"], experiments)
 

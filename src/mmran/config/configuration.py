@@ -1,7 +1,7 @@
 """The checked configuration: the one place where names of experiments, tables and protocols are looked up."""
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,9 @@ class Config:
         check_schema(pruned)
         # A null in an entry takes away the default's key, so it has to last until the defaults are laid under it.
         entries = {name: values["experiments"][name] for name in pruned["experiments"]}
-        checked = pruned | {"results": check_results(pruned["results"]), "experiments": entries}
+        claims = _claims_left(pruned.get("claims", ()), values["experiments"].keys() - entries.keys())
+        results = check_results(pruned["results"])
+        checked = pruned | {"results": results, "experiments": entries, "claims": claims}
         check_names(checked)
         config = cls(checked)
         for name in checked["protocols"]:
@@ -145,7 +147,7 @@ class Config:
         """What the stage `compare` needs to know: every row of a table of metrics, and the claims about experiments.
 
         Raises:
-            UserError: a claim names no variant.
+            UserError: a claim names no experiment or no variant.
         """
         shown = [table for table in map(self.table, self.tables) if table.kind == "metrics"]
         printed = {
@@ -161,7 +163,6 @@ class Config:
                 Claim(claim["sentence"], row, other, metric, printed.get((row, metric)), printed.get((other, metric)))
                 for metric in claim["metrics"]
                 for other in against
-                if row is not None and other is not None
             ]
         rows = tuple(dict.fromkeys(f"{row.experiment}/{row.variant}" for table in shown for row in table.rows))
         metrics = tuple(dict.fromkeys(metric for table in shown for metric in table.metrics))
@@ -175,12 +176,11 @@ class Config:
         """Names of the experiments that the stage `compare` reads."""
         return list(dict.fromkeys(row.partition("/")[0] for row in self.comparison.rows))
 
-    def _row(self, name: str, where: str) -> str | None:
-        """EXPERIMENT/VARIANT of a row, aliases followed; None for an experiment that an overlay removed."""
+    def _row(self, name: str, where: str) -> str:
+        """EXPERIMENT/VARIANT of a row, aliases followed."""
         experiment, _, variant = name.partition("/")
         lookup(dict.fromkeys(choices("variant")), variant or "raw", "variant", where)
-        if experiment not in self.values["experiments"]:
-            return None
+        lookup(self.values["experiments"], experiment, "experiment", where)
         return f"{self.experiment_name(experiment)}/{variant or 'raw'}"
 
     def experiments(self) -> list[str]:
@@ -245,3 +245,13 @@ class Config:
         merged = without_nulls(overlay(defaults, entry))
         check_complete(name, merged)
         return merged
+
+
+def _claims_left(claims: Iterable[Mapping[str, Any]], removed: Collection[str]) -> list[dict[str, Any]]:
+    """The claims about experiments that an overlay has not removed with a null."""
+    left = []
+    for claim in claims:
+        against = [name for name in claim["against"] if name.partition("/")[0] not in removed]
+        if against and claim["row"].partition("/")[0] not in removed:
+            left.append({**claim, "against": against})
+    return left

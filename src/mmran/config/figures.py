@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmran.config.record import read_record
 from mmran.config.schema import check_choice
+from mmran.config.shown import build_rows, read_shown
 from mmran.files import canonical_json
 
 
@@ -58,11 +58,7 @@ class FigureSpec:
             ValueError, TypeError, KeyError: a value is missing, unknown or impossible.
         """
         check_choice("figure_kind", values["kind"], "kind")
-        rows = tuple(FigureRow(**{"style": i, **row}) for i, row in enumerate(values["rows"]))
-        if not rows:
-            raise ValueError("rows: expected at least one")
-        for row in rows:
-            check_choice("variant", row.variant, f"variant of row {row.label!r}")
+        rows = build_rows(FigureRow, [{"style": i, **row} for i, row in enumerate(values["rows"])])
         return cls(**{**values, "rows": rows, "paper_gain": tuple(values.get("paper_gain", ()))})
 
     @classmethod
@@ -72,9 +68,4 @@ class FigureSpec:
         Raises:
             UserError: the file is absent or not the specification of a figure.
         """
-        stem = Path(path).stem
-        return read_record(
-            path,
-            "the specification of a figure",
-            lambda values: cls.from_values({"name": stem, "title": stem, **values}),
-        )
+        return read_shown(path, "figure", cls.from_values)

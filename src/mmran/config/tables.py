@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmran.config.record import read_record
 from mmran.config.schema import check_choice
+from mmran.config.shown import build_rows, read_shown
 from mmran.files import canonical_json
 
 
@@ -60,11 +60,7 @@ class TableSpec:
             ValueError, TypeError, KeyError: a value is missing, unknown or impossible.
         """
         check_choice("table_kind", values["kind"], "kind")
-        rows = tuple(TableRow(**row) for row in values["rows"])
-        if not rows:
-            raise ValueError("rows: expected at least one")
-        for row in rows:
-            check_choice("variant", row.variant, f"variant of row {row.label!r}")
+        rows = build_rows(TableRow, values["rows"])
         return cls(**{**values, "rows": rows, "metrics": tuple(values.get("metrics", ()))})
 
     @classmethod
@@ -74,9 +70,4 @@ class TableSpec:
         Raises:
             UserError: the file is absent or not the specification of a table.
         """
-        stem = Path(path).stem
-        return read_record(
-            path,
-            "the specification of a table",
-            lambda values: cls.from_values({"name": stem, "title": stem, **values}),
-        )
+        return read_shown(path, "table", cls.from_values)

@@ -130,6 +130,10 @@ def test_a_specification_reads_back_as_the_experiment_it_was(paper: dict[str, An
             {"tables": {"table3": {"rows": [{"label": "x", "experiment": "se", "variant": "pkp"}]}}},
             r"tables\.table3: row 'x': a table of kind parameters does not use variant",
         ),
+        (
+            {"figures": {"figure8": {"rows": [{"label": "x", "experiment": "se", "variant": "pkp"}]}}},
+            r"figures\.figure8: row 'x': a figure of kind roc does not use variant",
+        ),
         ({"figures": {"figure8": {"paper": {"gain": [1]}}}}, r"figures\.figure8: only kind hole-filling uses paper"),
         ({"protocols": {"paper": {"method": "slcie"}}}, r"'slcie' is unknown; did you mean 'slice'"),
         (
