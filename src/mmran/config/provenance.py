@@ -19,7 +19,8 @@ PACKAGE = "mmran"
 PLUMBING = frozenset(
     f"{PACKAGE}{name}"
     for name in (
-        *("", ".errors", ".files", ".machine", ".config", ".networks", ".training.history", ".training.checkpoint"),
+        *("", ".errors", ".files", ".machine", ".config", ".networks", ".metrics", ".statistics"),
+        *(".training.history", ".training.checkpoint"),
         *(".training.saver", ".training.progress", ".training.preflight", ".training.record"),
     )
 )

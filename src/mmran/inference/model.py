@@ -214,6 +214,11 @@ class Model:
         return self.finish(self.run([prepared], flips=flips), 0, prepared, variant)
 
 
+def load(folder: Path | str, *, device: str = "auto") -> Model:
+    """Load a package of `mmran package`; see `Model.load`."""
+    return Model.load(folder, device=device)
+
+
 def checked_image(image: NDArray[Any], file: str) -> NDArray[Any]:
     """An image that can be predicted, in the byte order of the machine.
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mmran.errors import UserError, known_names
 
 if TYPE_CHECKING:
+    from mmran.networks.mram import MRAM as MRAM
     from mmran.networks.output import Network
 
 NETWORKS: dict[str, str] = {
@@ -31,6 +32,13 @@ NETWORKS: dict[str, str] = {
     "mb-dcnn": "mmran.networks.mb_dcnn:MBDCNN",
 }
 """Name -> "module:Class", imported when asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    """MRAM, imported when asked for, as it needs torch."""
+    if name == "MRAM":
+        return importlib.import_module(f"{__name__}.mram").MRAM
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def network_class(name: str) -> "type[Network]":

@@ -38,7 +38,7 @@ class Row:
     cases: pd.DataFrame
 
     @classmethod
-    def read(cls, folder: Path, variant: str = RAW, label: str | None = None) -> "Row":
+    def read(cls, folder: Path | str, variant: str = RAW, label: str | None = None) -> "Row":
         """Read the results of one experiment under one protocol.
 
         Args:
@@ -49,6 +49,7 @@ class Row:
         Raises:
             UserError: a file is absent or damaged, cases.csv was edited, or it lacks the variant.
         """
+        folder = Path(folder)
         summary = Summary.read(folder / "summary.json")
         cases = read_cases(folder / "cases.csv")
         chosen = cases[cases["variant"] == variant]
