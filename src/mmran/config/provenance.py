@@ -1,6 +1,7 @@
 """Which source decides a result, as digests that comments, docstrings and layout do not change."""
 
 import ast
+import contextlib
 import functools
 import importlib.util
 import re
@@ -8,9 +9,11 @@ import site
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
+from importlib.machinery import EXTENSION_SUFFIXES, PathFinder
 from pathlib import Path
 
-from mmran.files import sha256_text
+from mmran.errors import UserError
+from mmran.files import sha256_file, sha256_text
 
 PACKAGE = "mmran"
 
@@ -26,6 +29,9 @@ PLUMBING = frozenset(
 )
 
 _LATE_IMPORT = re.compile(r"^[A-Za-z_]\w*(\.\w+)+:[A-Za-z_]\w*$|^[A-Za-z_]\w*:[A-Z]\w*$")
+
+_ENDINGS = (".py", *EXTENSION_SUFFIXES)
+_LONGEST_NAME = 255
 
 STAGES = {
     "phantom": ("mmran.data.phantom.patients",),
@@ -71,7 +77,11 @@ def stage_code(stage: str) -> dict[str, str]:
 def code_digests(roots: Iterable[str]) -> dict[str, str]:
     """Digests of modules and of everything that they import, directly or not, installed packages left out.
 
-    A package among the roots counts wherever it is installed, as does mmran; so do the packages that a module is in.
+    A package among the roots counts wherever it is installed, as does mmran; so do the packages that a module is in. A
+    file beside a module from outside mmran counts if the module names it, such as "weights.json".
+
+    Raises:
+        UserError: a file is not Python, or cannot be read.
     """
     found: dict[str, str] = {}
     todo, tops = list(roots), {PACKAGE, *(root.partition(".")[0] for root in roots)}
@@ -84,9 +94,14 @@ def code_digests(roots: Iterable[str]) -> dict[str, str]:
         path = _source(module)
         if path is None or not (module.partition(".")[0] in tops or _is_own(path)):
             continue
-        digest, imports = _read(path, path.stat().st_mtime_ns, module)
+        if path.suffix != ".py":
+            found[module] = sha256_file(path)[:16]
+            continue
+        digest, imports, texts = _read(path, path.stat().st_mtime_ns, module)
         if digest:
             found[module] = digest
+        if module.partition(".")[0] != PACKAGE:
+            found |= {f"{module}: {name}": sha256_file(path.parent / name)[:16] for name in _files_beside(path, texts)}
         parents = module.split(".")[:-1]
         todo += [".".join(parents[: i + 1]) for i in range(len(parents))]
         todo += [name for name in imports if name not in seen]
@@ -98,19 +113,26 @@ def _source(module: str) -> Path | None:
     top, *rest = module.split(".")
     if top in sys.stdlib_module_names:
         return None
-    origin, folders = _top_level(top, tuple(sys.path))
+    origin, folders = _top_level(top)
     if not rest:
-        return Path(origin) if origin and origin.endswith(".py") else None
+        return Path(origin) if origin and origin.endswith(_ENDINGS) else None
     inside = "/".join(rest)
-    places = (Path(f"{folder}/{inside}{ending}") for folder in folders for ending in (".py", "/__init__.py"))
+    endings = ("/__init__.py", *_ENDINGS)
+    places = (Path(f"{folder}/{inside}{ending}") for folder in folders for ending in endings)
     return next((path for path in places if path.is_file()), None)
 
 
-@functools.cache
-def _top_level(name: str, _path: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+def _top_level(name: str) -> tuple[str | None, tuple[str, ...]]:
     """File and folders of a top-level module; a folder without __init__.py has folders alone."""
+    # Jobs run `python -m mmran`, which finds modules in the working directory first; `snakemake` itself does not.
+    path = tuple(sys.path) if name == PACKAGE else (str(Path.cwd()), *sys.path)
+    return _found(name, path)
+
+
+@functools.cache
+def _found(name: str, path: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
     try:
-        spec = importlib.util.find_spec(name)
+        spec = PathFinder.find_spec(name, list(path)) or importlib.util.find_spec(name)
     except (ImportError, ValueError):
         return None, ()
     return (None, ()) if spec is None else (spec.origin, tuple(spec.submodule_search_locations or ()))
@@ -129,23 +151,47 @@ def _installed() -> tuple[Path, ...]:
     return tuple(Path(place).absolute() for place in places)
 
 
+def _files_beside(path: Path, texts: Iterable[str]) -> Iterator[str]:
+    """The files in a module's folder, or below it, that its texts name."""
+    for text in texts:
+        with contextlib.suppress(OSError, ValueError):
+            if (path.parent / text).is_file() and not text.endswith(".py"):
+                yield text
+
+
 @functools.cache
-def _read(path: Path, _mtime_ns: int, module: str) -> tuple[str, tuple[str, ...]]:
-    """Digest and imported names of one file, read anew when its time moves; no digest if it is but a docstring."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+def _read(path: Path, _mtime_ns: int, module: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Digest, imported names, and short texts of one file, read anew when its time moves.
+
+    The digest is empty if the file is but a docstring.
+    """
+    tree = _parsed(path)
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     imports: list[str] = []
+    texts: set[str] = set()
     todo: list[ast.AST] = [tree]
     while todo:
         node = todo.pop()
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
             continue  # names for the type checker decide no result
         imports += _imported(node, package)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and 0 < len(node.value) <= _LONGEST_NAME:
+            texts.add(node.value)
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_docstring(body[0]):
             body[:] = body[1:] or ([] if node is tree else [ast.Pass()])
         todo += ast.iter_child_nodes(node)
-    return (sha256_text(ast.unparse(tree))[:16] if tree.body else ""), tuple(imports)
+    digest = sha256_text(ast.unparse(tree))[:16] if tree.body else ""
+    return digest, tuple(imports), tuple(sorted(texts))
+
+
+def _parsed(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    except SyntaxError as error:
+        raise UserError(f"{path}, line {error.lineno}: not Python ({error.msg})") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as Python ({' '.join(str(error).split())})") from error
 
 
 def _imported(node: ast.AST, package: str) -> Iterator[str]:
@@ -158,6 +204,13 @@ def _imported(node: ast.AST, package: str) -> Iterator[str]:
         place = ".".join([*base, *([node.module] if node.module else [])])
         # `from package import module` and `from module import name` look alike: try both.
         yield from (place, *(f"{place}.{name.name}" for name in node.names))
+    elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("import_module", "__import__"):
+        first = node.args[0] if node.args else None
+        if isinstance(first, ast.Constant) and isinstance(first.value, str):
+            name = first.value.lstrip(".")
+            parents = package.split(".")
+            level = len(first.value) - len(name)
+            yield ".".join([*parents[: len(parents) + 1 - level], name]) if level else name
     elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _LATE_IMPORT.match(node.value):
         yield node.value.partition(":")[0]
 

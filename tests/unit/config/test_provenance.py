@@ -3,11 +3,13 @@
 import importlib.util
 import subprocess
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
 
 from mmran.config.provenance import PLUMBING, code_digests, stage_code, training_code
+from mmran.errors import UserError
 
 ROOM = '''"""A room."""
 from house.stair import STEPS
@@ -89,6 +91,60 @@ def test_own_modules_of_other_packages_count_and_installed_ones_do_not(package: 
     (package.parent / "garden.py").write_text("import numpy\nimport json\nTREES = 3\n")
     rewrite(package / "stair.py", "STEPS = 12", "import garden\nimport torch.nn as nn\nSTEPS = 12")
     assert set(code_digests(["house.room"])) == {"house.room", "house.stair", "house.recipe", "garden"}
+
+
+def test_a_module_that_is_imported_by_its_name_counts(package: Path) -> None:
+    rewrite(package / "stair.py", "STEPS = 12", "import importlib\nSTEPS = importlib.import_module('house.attic').DUST")
+    assert "house.attic" in code_digests(["house.room"])
+    rewrite(package / "stair.py", "'house.attic'", "'.attic', __package__")
+    assert "house.attic" in code_digests(["house.room"])
+
+
+def test_a_data_file_that_a_module_names_counts(package: Path) -> None:
+    (package / "tables").mkdir()
+    (package / "tables" / "steps.json").write_text("12")
+    (package / "other.json").write_text("0")
+    rewrite(
+        package / "stair.py",
+        "STEPS = 12",
+        "from importlib.resources import files\nSTEPS = files(__package__).joinpath('tables/steps.json').read_text()",
+    )
+    before = code_digests(["house.room"])
+    (package / "other.json").write_text("1")
+    assert code_digests(["house.room"]) == before
+    (package / "tables" / "steps.json").write_text("13")
+    after = code_digests(["house.room"])
+    assert {name for name in after if after[name] != before[name]} == {"house.stair: tables/steps.json"}
+
+
+def test_a_compiled_module_counts_by_its_bytes(package: Path) -> None:
+    compiled = package / f"stair{EXTENSION_SUFFIXES[0]}"
+    (package / "stair.py").unlink()
+    compiled.write_bytes(b"1")
+    before = code_digests(["house.room"])
+    compiled.write_bytes(b"2")
+    assert code_digests(["house.room"])["house.stair"] != before["house.stair"]
+
+
+def test_a_module_in_the_working_directory_counts_whoever_asks(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script such as `snakemake` does not search the working directory; its jobs do."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    (folder / "mynet.py").write_text("import house.stair\n")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.path", [path for path in sys.path if path])
+    assert set(code_digests(["mynet"])) == {"mynet", "house.stair"}
+
+
+def test_a_module_that_is_not_python_is_one_line(package: Path) -> None:
+    (package / "stair.py").write_text("STEPS = 12\nSTEPS = = 13\n")
+    with pytest.raises(UserError, match=r"stair\.py, line 2: not Python \(invalid syntax\)"):
+        code_digests(["house.room"])
+    (package / "stair.py").write_bytes(b"\xff")
+    with pytest.raises(UserError, match=r"stair\.py: cannot be read as Python"):
+        code_digests(["house.room"])
 
 
 def test_a_network_from_outside_brings_along_the_modules_of_mmran_that_it_uses(package: Path) -> None:
