@@ -23,6 +23,7 @@ from mmran.cli import (
     running,
     search,
     training,
+    verify_results,
 )
 from mmran.cli.stopping import ends_on_sigterm
 from mmran.cli.verb import Verb
@@ -40,6 +41,7 @@ VERBS: tuple[Verb, ...] = (
     *results.VERBS,
     *figures.VERBS,
     *compare.VERBS,
+    *verify_results.VERBS,
     *inference.VERBS,
 )
 
@@ -48,7 +50,7 @@ STAGES = {
     "data": ("phantom", "convert", "verify", "split"),
     "training": ("run", "train", "search"),
     "evaluation": ("predict", "evaluate", "nearest-slice"),
-    "results": ("compare", "trace", "table", "figure", "search-report", "show", "overview"),
+    "results": ("compare", "trace", "table", "figure", "search-report", "show", "overview", "verify-results"),
     "your own images": ("package", "segment", "export"),
 }
 """The verbs in the order of the stages; a verb that is missing here is listed last."""

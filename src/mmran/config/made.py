@@ -105,6 +105,15 @@ class Made:
         return Made(self.job, files, refreshed(self.source))
 
 
+def all_made(results: Path) -> Iterator[Made]:
+    """The record of every finished job in a folder of results, in the order of their names."""
+    folder = results / "records"
+    for path in sorted(folder.rglob("*.json")):
+        made = Made.read(results, path.relative_to(folder).with_suffix("").as_posix())
+        if made is not None:
+            yield made
+
+
 def record_path(results: Path, name: str) -> Path:
     """Where the record of a job lies."""
     return results / "records" / f"{name}.json"
