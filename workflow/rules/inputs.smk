@@ -33,11 +33,13 @@ def resource(name):
 
 def table_inputs(wildcards):
     """What a table is made from: what its experiments measured, or what their networks are and cost."""
-    stages, sizes = [rules.evaluate.output.summary], []
+    stages, others = [rules.evaluate.output.summary], []
     if CONFIG.table(wildcards.table).kind == "parameters":
         stages = [rules.train.output.runs, rules.predict.output.inference]
-        sizes = expand(rules.networks.output.sizes, table=wildcards.table)
-    return sizes + results_of(wildcards.table, wildcards.protocol, *stages)
+        others = expand(rules.networks.output.sizes, table=wildcards.table)
+    elif CONFIG.shows_nearest(wildcards.table):
+        others = expand(rules.nearest_slice.output.summary, protocol=wildcards.protocol)
+    return others + results_of(wildcards.table, wildcards.protocol, *stages)
 
 
 def figure_inputs(stage):

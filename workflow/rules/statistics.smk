@@ -64,5 +64,5 @@ rule compare:
     shell:
         logged(
             "python -m mmran --job {params.job:q} compare {params.results:q} --protocol {wildcards.protocol:q}"
-            " --spec {params.spec:q} --rows nearest-slice --output {params.folder:q}"
+            " --spec {params.spec:q} --output {params.folder:q}"
         )

@@ -147,7 +147,8 @@ def _print_comparisons(found: "Sequence[Comparison]", title: str) -> None:
         print(f"\n{METRICS[metric].title}: {title}, paired over families, p after Holm")
         for one in (one for one in found if one.metric == metric):
             bounds = _printed_range(metric, one.low, one.high)
-            p = "" if one.p_holm is None else f"  p {one.p_holm:.4f}"
+            p = "  at chance, not tested" if one.test == "at chance" else ""
+            p = p if one.p_holm is None else f"  p {one.p_holm:.4f}"
             print(f"  {one.row:{width}}  {_printed(metric, one.difference):>7}  {bounds}{p}".rstrip())
     if any(one.certifies == "weights" for one in found):
         print("\nFewer than three seeds: a small p tells two sets of weights apart, not two methods.")

@@ -13,6 +13,7 @@ from pathlib import Path
 from mmran.config.configuration import Config
 from mmran.config.jobs import Job, plan_jobs
 from mmran.config.made import Made
+from mmran.config.tables import NEAREST
 from mmran.errors import UserError
 from mmran.files import read_json, sha256_file, write_json
 
@@ -67,7 +68,9 @@ def read_acceptances(results: Path) -> tuple[Acceptance, ...]:
 def in_effect(results: Path, experiment: str, protocol: str) -> tuple[Acceptance, ...]:
     """The acceptances that an experiment's present results rest on, for the notes of tables and figures."""
     jobs = {f"{stage}/{experiment}/{protocol}" for stage in ("train", "predict", "evaluate")}
-    jobs |= {"phantom", "convert", f"split/{protocol}"}
+    jobs |= {"phantom", "convert", f"split/{protocol}"} | (
+        {f"nearest_slice/{protocol}"} if experiment == NEAREST else set()
+    )
     found: dict[str, Acceptance] = {}
     for one in read_acceptances(results):
         made = Made.read(results, one.job) if one.job in jobs else None

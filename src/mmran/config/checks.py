@@ -8,6 +8,7 @@ from typing import Any
 
 from mmran.config.experiment import Experiment, Input, Loss, ScheduleSpec, Training
 from mmran.config.schema import schema
+from mmran.config.tables import NEAREST
 from mmran.data.augmentation import Augmentation
 from mmran.errors import UserError, known_names
 from mmran.networks import option_names, stride_of
@@ -70,21 +71,18 @@ def check_names(values: Mapping[str, Any]) -> None:
     for name, entry in experiments.items():
         if isinstance(entry, str):
             _check_alias(experiments, name)
-    for kind in ("tables", "figures"):
-        for name, shown in values.get(kind, {}).items():
-            for row in shown["rows"]:
-                lookup(experiments, row["experiment"], "experiment", f"{kind}.{name}")
+    if NEAREST in experiments:
+        raise UserError(
+            f"config: experiments.{NEAREST}: the name is that of the rival that copies training slices; choose another"
+        )
     for table, shown in values["tables"].items():
+        for row in shown["rows"]:
+            lookup({**experiments, NEAREST: {}}, row["experiment"], "experiment", f"tables.{table}")
         _check_table(f"config: tables.{table}", shown)
     for figure, shown in values.get("figures", {}).items():
-        if shown["kind"] != "hole-filling" and "paper" in shown:
-            raise UserError(f"config: figures.{figure}: only kind hole-filling uses paper; remove it")
         for row in shown["rows"]:
-            if "variant" in row and shown["kind"] not in _KINDS_WITH_VARIANT:
-                raise UserError(
-                    f"config: figures.{figure}: row {row['label']!r}: a figure of kind {shown['kind']} does not use "
-                    f"variant, only {', '.join(_KINDS_WITH_VARIANT)} do; remove it"
-                )
+            lookup(experiments, row["experiment"], "experiment", f"figures.{figure}")
+        _check_figure(f"config: figures.{figure}", shown)
     if "search" in values:
         _check_search(values["search"], experiments)
 
@@ -102,8 +100,29 @@ def _check_table(where: str, shown: Mapping[str, Any]) -> None:
                 f"{where}: row {row['label']!r}: paper.{unused[0]} is no column of this table; "
                 f"{known_names(unused[0], columns)}"
             )
+        if shown["kind"] != "metrics" and row["experiment"] == NEAREST:
+            raise UserError(f"{where}: row {row['label']!r}: {NEAREST} has no network to count; remove the row")
         if shown["kind"] != "metrics" and "variant" in row:
             raise UserError(f"{where}: row {row['label']!r}: a table of kind {shown['kind']} does not use variant")
+
+
+def _check_figure(where: str, shown: Mapping[str, Any]) -> None:
+    """Refuse what a figure of its kind would not show."""
+    for key, kind in (("paper", "hole-filling"), ("against", "forest")):
+        if key in shown and shown["kind"] != kind:
+            raise UserError(f"{where}: only kind {kind} uses {key}; remove it")
+    for row in shown["rows"]:
+        if "variant" in row and shown["kind"] not in _KINDS_WITH_VARIANT:
+            raise UserError(
+                f"{where}: row {row['label']!r}: a figure of kind {shown['kind']} does not use variant, only "
+                f"{', '.join(_KINDS_WITH_VARIANT)} do; remove it"
+            )
+    labels = [row["label"] for row in shown["rows"]]
+    if "against" in shown and labels.count(shown["against"]) != 1:
+        raise UserError(
+            f"{where}: against: {shown['against']!r} is the label of {labels.count(shown['against'])} rows, expected "
+            f"one of {', '.join(labels)}"
+        )
 
 
 def _check_search(search: Mapping[str, Any], experiments: Mapping[str, Any]) -> None:

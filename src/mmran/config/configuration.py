@@ -14,7 +14,7 @@ from mmran.config.load import load, overlay, without_nulls
 from mmran.config.provenance import training_code
 from mmran.config.schema import check_schema, choices
 from mmran.config.search import SearchSpec
-from mmran.config.tables import TableSpec
+from mmran.config.tables import NEAREST, TableSpec
 from mmran.config.typed import as_typed
 from mmran.data.protocol import Protocol
 from mmran.errors import UserError
@@ -111,7 +111,9 @@ class Config:
         return Protocol.from_values(values, f"config: protocols.{name}")
 
     def experiment_name(self, name: str) -> str:
-        """Follow `baseline: dynamic` to the experiment that is trained."""
+        """Follow `baseline: dynamic` to the experiment that is trained; `NEAREST` trains none and is its own name."""
+        if name == NEAREST:
+            return name
         entry = lookup(self.values["experiments"], name, "experiment")
         return self.experiment_name(entry) if isinstance(entry, str) else name
 
@@ -146,6 +148,8 @@ class Config:
     def comparison(self) -> ComparisonSpec:
         """What the stage `compare` needs to know: every row of a table of metrics, and the claims about experiments.
 
+        The rival that copies the nearest training slice is among the rows, whether or not a table shows it.
+
         Raises:
             UserError: a claim names no experiment or no variant.
         """
@@ -168,13 +172,16 @@ class Config:
         metrics = tuple(dict.fromkeys(metric for table in shown for metric in table.metrics))
         # The row that most claims are about, which is the paper's own network.
         about = [one.row for one in claims if one.row in rows]
-        reference = max(about, key=about.count) if about else rows[-1] if rows else None
-        return ComparisonSpec(rows, reference, metrics, tuple(claims))
+        trained = [row for row in rows if not row.startswith(f"{NEAREST}/")]
+        reference = max(about, key=about.count) if about else trained[-1] if trained else None
+        shown_rows = (*trained, f"{NEAREST}/raw") if trained else ()
+        return ComparisonSpec(shown_rows, reference, metrics, tuple(claims))
 
     @property
     def compared(self) -> list[str]:
         """Names of the experiments that the stage `compare` reads."""
-        return list(dict.fromkeys(row.partition("/")[0] for row in self.comparison.rows))
+        names = dict.fromkeys(row.partition("/")[0] for row in self.comparison.rows)
+        return [name for name in names if name != NEAREST]
 
     def _row(self, name: str, where: str) -> str:
         """EXPERIMENT/VARIANT of a row, aliases followed."""
@@ -195,8 +202,13 @@ class Config:
         """Names of the experiments that one table or figure shows."""
         return self._shown(lookup(self.values["tables"] | self.values.get("figures", {}), name, "table or figure"))
 
+    def shows_nearest(self, table: str) -> bool:
+        """Whether a table has a row of the rival that copies the nearest training slice."""
+        return any(row.experiment == NEAREST for row in self.table(table).rows)
+
     def _shown(self, *tables: Mapping[str, Any]) -> list[str]:
-        return list(dict.fromkeys(self.experiment_name(row["experiment"]) for table in tables for row in table["rows"]))
+        names = (self.experiment_name(row["experiment"]) for table in tables for row in table["rows"])
+        return list(dict.fromkeys(name for name in names if name != NEAREST))
 
     def resolve(self, name: str) -> Experiment:
         """The defaults with one experiment's entry laid over them.
@@ -205,6 +217,7 @@ class Config:
             UserError: there is no such experiment.
         """
         name = self.experiment_name(name)
+        lookup(self.values["experiments"], name, "experiment")
         return self._resolved(name, training_code(self._resolved(name, code={}).network.name))
 
     def _resolved(self, name: str, code: Mapping[str, str]) -> Experiment:

@@ -38,6 +38,7 @@ class FigureSpec:
         kind: how it is drawn, a key of `mmran.report.figures.KINDS`.
         rows: at least one.
         paper_gain: of kind hole-filling, the points of Dice gained that the paper prints.
+        against: of kind forest, the label of the row that the others are compared with; the last row if empty.
     """
 
     name: str
@@ -45,6 +46,7 @@ class FigureSpec:
     kind: str
     rows: tuple[FigureRow, ...]
     paper_gain: tuple[float, ...] = ()
+    against: str = ""
 
     def to_json(self) -> str:
         """The text of its specification."""

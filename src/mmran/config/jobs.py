@@ -18,6 +18,7 @@ from mmran.config.fingerprints import Fingerprint
 from mmran.config.provenance import code_digests, stage_code
 from mmran.config.source_files import Contents, Files, list_source
 from mmran.config.specs import stage_texts
+from mmran.config.tables import NEAREST
 from mmran.errors import UserError
 from mmran.files import canonical_json, read_json, sha256_file, sha256_text
 
@@ -77,6 +78,7 @@ def plan_jobs(config: Config, digest_of: Callable[[Job], str] = lambda job: job.
             planner.add_experiment(experiment, protocol)
     planner.add_networks()
     for protocol in config.protocols:
+        planner.add_nearest(protocol)
         planner.add_tables(protocol)
         planner.add_figures(protocol)
         planner.add_comparison(protocol)
@@ -163,6 +165,8 @@ class _Planner:
             inputs = self._measured(name, protocol, "evaluate")
             if name in self._tables("parameters"):
                 inputs = [*self._measured(name, protocol, "train", "predict"), f"networks/{name}"]
+            elif self.config.shows_nearest(name):
+                inputs.append(f"nearest_slice/{protocol}")
             self._add_shown("table", name, protocol, inputs, TABLE_FILES)
 
     def add_figures(self, protocol: str) -> None:
@@ -170,14 +174,19 @@ class _Planner:
             inputs = [CONVERT, *self._measured(name, protocol, "train", "predict", "evaluate")]
             self._add_shown("figure", name, protocol, inputs, FIGURE_FILES)
 
+    def add_nearest(self, protocol: str) -> None:
+        if not self.config.comparison.rows:
+            return
+        folder = f"experiments/{NEAREST}/{protocol}"
+        files = [f"{folder}/{name}" for name in ("spec.json", "predictions.h5", "cases.csv", "summary.json")]
+        inputs = [CONVERT, f"split/{protocol}"]
+        self.add(f"nearest_slice/{protocol}", {}, self.stage_code("nearest_slice"), inputs, files)
+
     def add_comparison(self, protocol: str) -> None:
         if not self.config.comparison.rows:
             return
-        nearest, folder = f"nearest_slice/{protocol}", f"experiments/nearest-slice/{protocol}"
-        files = [f"{folder}/{name}" for name in ("spec.json", "predictions.h5", "cases.csv", "summary.json")]
-        self.add(nearest, {}, self.stage_code("nearest_slice"), [CONVERT, f"split/{protocol}"], files)
         values = json.loads(self.texts["comparison.json"]) | {"protocol": protocol}
-        inputs = [nearest, *(f"evaluate/{one}/{protocol}" for one in self.config.compared)]
+        inputs = [f"nearest_slice/{protocol}", *(f"evaluate/{one}/{protocol}" for one in self.config.compared)]
         written = [f"statistics/{protocol}/{name}.csv" for name in COMPARED]
         self.add(f"compare/{protocol}", values, self.stage_code("compare"), inputs, written)
 

@@ -11,6 +11,7 @@ from mmran.config.configuration import Config
 from mmran.config.jobs import Job, plan_jobs, plan_search
 from mmran.config.made import Made
 from mmran.config.source_files import Files
+from mmran.config.tables import NEAREST
 
 SHOWN = ("verify", "table", "figure", "compare", "overview")
 """Stages that a run without a target asks for."""
@@ -171,7 +172,8 @@ def why(config: Config, name: str) -> list[str]:
     running = verdict.would_run()
     lines = []
     for protocol in config.protocols:
-        chain = _upstream(verdict.jobs, f"evaluate/{name}/{protocol}")
+        last = f"nearest_slice/{protocol}" if name == NEAREST else f"evaluate/{name}/{protocol}"
+        chain = _upstream(verdict.jobs, last)
         for job in (one for one in running if one in chain):
             lines += [f"{job}: {reason}" for reason in verdict.reasons.get(job, ["one of its files is missing"])]
     return list(dict.fromkeys(lines))

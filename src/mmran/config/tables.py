@@ -10,6 +10,9 @@ from mmran.config.schema import check_choice
 from mmran.config.shown import build_rows, read_shown
 from mmran.files import canonical_json
 
+NEAREST = "nearest-slice"
+"""Stands in a table for a rival without a network, which copies the nearest training slice."""
+
 
 @dataclass(frozen=True)
 class TableRow:
@@ -17,7 +20,7 @@ class TableRow:
 
     Attributes:
         label: what readers call it.
-        experiment: whose results it shows.
+        experiment: whose results it shows, or `NEAREST`.
         variant: which of its masks are measured.
         paper: metric -> the value that the paper prints.
     """

@@ -2,9 +2,10 @@
 
 Columns:
     experiment, protocol, seed, fold, slice, pid, family, label, variant: which case it is. Labels count from one.
-    tumor_mm2: area of the true tumor.
+    tumor_mm2, image_mm2: areas of the true tumor and of the slice.
     size_tertile: 1, 2 or 3, for small, medium and large among the training slices of the fold.
     dice, soft_dice, iou_*, recall_*: 0..1.
+    dice_released, miou_released, mpa_released: 0..1, by the rulers of the authors' script (`mmran.metrics.released`).
     hd95_mm, assd_mm: millimeters; the image diagonal where exactly one mask is empty.
     nsd_2mm: share of both borders within 2 mm of the other, 0..1.
     missed: 1 where exactly one mask is empty.
@@ -27,10 +28,11 @@ NSD_TOLERANCE_MM = 2.0
 SEGMENTATION = (
     *("dice", "soft_dice", "hd95_mm", "assd_mm", "nsd_2mm", "missed", "overlaps"),
     *("iou_background", "iou_tumor", "recall_background", "recall_tumor"),
+    *("dice_released", "miou_released", "mpa_released"),
 )
 COLUMNS = (
     *("experiment", "protocol", "seed", "fold", "slice", "pid", "family", "label", "variant"),
-    *("tumor_mm2", "size_tertile"),
+    *("tumor_mm2", "image_mm2", "size_tertile"),
     *SEGMENTATION,
     *CLASS_COLUMNS,
     "predicted",

@@ -17,9 +17,11 @@ from mmran.evaluation.postprocess import RAW, VARIANTS
 from mmran.evaluation.predictions import CLASS_COLUMNS, TUMOR_BYTE, Predictions, bytes_probability, read_predictions
 from mmran.evaluation.summary import Summary
 from mmran.files import sha256_file
-from mmran.metrics import overlap, surface
+from mmran.metrics import overlap, released, surface
 
 TERTILES = (1 / 3, 2 / 3)
+FAINT_BYTE = 1
+"""The smallest byte above zero: a probability of 1/256, where the authors' script draws the line at 1/255."""
 
 
 def evaluate(
@@ -66,8 +68,8 @@ def size_cutoffs(split: pd.DataFrame, store: SliceStore) -> dict[int, NDArray[np
 def measure(predictions: Predictions, store: SliceStore, cutoffs: Mapping[int, NDArray[np.float64]]) -> pd.DataFrame:
     """Measure one row per case and variant, in the order seed, fold, slice, variant.
 
-    A variant changes the mask alone: soft Dice and class are those of `raw`. A network without masks has the variant
-    `raw` only.
+    A variant changes the mask alone: what is measured on probabilities, and the class, are those of `raw`. A network
+    without masks has the variant `raw` only.
 
     Args:
         predictions: of one experiment.
@@ -119,6 +121,7 @@ def _common(
     """What all variants of a case share."""
     values = {name: case[name] for name in ("seed", "fold", "slice", *CLASS_COLUMNS) if name in case}
     values |= {name: entry[name] for name in ("pid", "family", "label", "tumor_mm2")}
+    values["image_mm2"] = entry["height"] * entry["width"] * entry["spacing_mm"] ** 2
     values["size_tertile"] = 1 + int(np.count_nonzero(entry["tumor_mm2"] > cutoffs))
     if CLASS_COLUMNS[0] in case:
         values["predicted"] = 1 + int(np.argmax([case[name] for name in CLASS_COLUMNS]))
@@ -143,16 +146,28 @@ def _segmentation_metrics(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every variant and its metrics."""
     raw = stored >= TUMOR_BYTE
-    soft_dice = overlap.soft_dice(bytes_probability(stored), truth)
+    of_probability = _probability_metrics(stored, truth)
     measured: list[tuple[NDArray[np.bool_], dict[str, Any]]] = []
     for variant, postprocess in VARIANTS.items():
         mask = postprocess(raw)
         # Most predictions are solid, so that their variants are one mask, which is measured once.
         metrics = next((known for other, known in measured if np.array_equal(other, mask)), None)
         if metrics is None:
-            metrics = {"soft_dice": soft_dice, **_mask_metrics(mask, truth, spacing_mm)}
+            metrics = {**of_probability, **_mask_metrics(mask, truth, spacing_mm)}
             measured.append((mask, metrics))
         yield variant, metrics
+
+
+def _probability_metrics(stored: NDArray[np.uint8], truth: NDArray[np.bool_]) -> dict[str, float]:
+    """What needs no mask at one half, and so no postprocessing."""
+    probability = bytes_probability(stored)
+    miou, mpa = released.faint_overlap(stored >= FAINT_BYTE, truth)
+    return {
+        "soft_dice": overlap.soft_dice(probability, truth),
+        "dice_released": released.soft_loss_dice(probability, truth),
+        "miou_released": miou,
+        "mpa_released": mpa,
+    }
 
 
 def _mask_metrics(mask: NDArray[np.bool_], truth: NDArray[np.bool_], spacing_mm: float) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from mmran.evaluation.predictions import CLASS_COLUMNS
 from mmran.files import read_json, sha256_file, write_json
 from mmran.metrics import classification
 from mmran.metrics.names import CLASSIFICATION, METRICS, SEGMENTATION
+from mmran.metrics.released import SCORE_DECIMALS
 
 Values = Mapping[str, float | None]
 """Metric -> value: fractions 0..1, millimeters or counts; None where the metric is not defined."""
@@ -166,6 +167,9 @@ def _metrics(cases: pd.DataFrame) -> Values:
     return {name: None if math.isnan(values[name]) else values[name] for name in METRICS}
 
 
+_MEANS = ("dice", "soft_dice", "hd95_mm", "assd_mm", "nsd_2mm", "dice_released", "miou_released", "mpa_released")
+
+
 def _segmentation(cases: pd.DataFrame) -> dict[str, float]:
     """Means over the slices; all NaN for a network without masks."""
     if cases["missed"].isna().any():
@@ -174,7 +178,7 @@ def _segmentation(cases: pd.DataFrame) -> dict[str, float]:
     miou = cases[["iou_background", "iou_tumor"]].mean(axis=1)
     mpa = cases[["recall_background", "recall_tumor"]].mean(axis=1)  # over the pixel classes that the truth has
     return {
-        **{name: float(cases[name].mean()) for name in ("dice", "soft_dice", "hd95_mm", "assd_mm", "nsd_2mm")},
+        **{name: float(cases[name].mean()) for name in _MEANS},
         "hd95_median_mm": float(cases["hd95_mm"].median()),
         "hd95_overlapping_mm": float(cases.loc[overlaps, "hd95_mm"].mean()),
         "n_missed": float(missed.sum()),
@@ -191,7 +195,9 @@ def _classification(cases: pd.DataFrame) -> dict[str, float]:
     truth = cases["label"].to_numpy(dtype=np.int64) - 1
     confusion = classification.confusion_matrix(truth, cases["predicted"].to_numpy(dtype=np.int64) - 1)
     scores = cases[list(CLASS_COLUMNS)].to_numpy(dtype=np.float64)
-    auc = classification.one_vs_rest_auc(truth, scores, cases["fold"].to_numpy())
+    folds = cases["fold"].to_numpy()
+    auc = classification.one_vs_rest_auc(truth, scores, folds)
+    rounded = classification.one_vs_rest_auc(truth, np.round(scores, SCORE_DECIMALS), folds)
     return {
         "acc": classification.accuracy(confusion),
         "rec": classification.macro_recall(confusion),
@@ -199,6 +205,7 @@ def _classification(cases: pd.DataFrame) -> dict[str, float]:
         "f1": classification.f1(confusion),
         **{f"auc_{name}": value for name, value in zip(CLASS_NAMES, auc, strict=True)},
         "auc_macro": sum(auc) / len(auc),
+        **{f"auc_{name}_released": value for name, value in zip(CLASS_NAMES, rounded, strict=True)},
     }
 
 

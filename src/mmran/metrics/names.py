@@ -67,9 +67,16 @@ METRICS: Mapping[str, Metric] = {
     "auc_glioma": _classes("AUC glioma"),
     "auc_pituitary": _classes("AUC pituitary"),
     "auc_macro": _classes("AUC macro"),
+    "dice_released": _masks("Dice, released"),
+    "miou_released": _masks("MIoU, released"),
+    "mpa_released": _masks("MPA, released"),
+    "auc_meningioma_released": _classes("AUC meningioma, released"),
+    "auc_glioma_released": _classes("AUC glioma, released"),
+    "auc_pituitary_released": _classes("AUC pituitary, released"),
 }
 """Metric name -> how it is printed. `n_missed` counts empty predictions; `n_no_overlap` counts predictions that have
-pixels but touch no tumor pixel; `hd95_overlapping_mm` is the mean over the slices whose masks overlap."""
+pixels but touch no tumor pixel; `hd95_overlapping_mm` is the mean over the slices whose masks overlap; `*_released`
+measure as the authors' script does."""
 
 SEGMENTATION = tuple(name for name, metric in METRICS.items() if metric.needs == "masks")
 CLASSIFICATION = tuple(name for name, metric in METRICS.items() if metric.needs == "classes")

@@ -27,6 +27,7 @@ class AttentionForm:
 
     Attributes:
         multiscale: the multiscale module comes first; it can replace a convolution.
+        channel: a channel gate.
         maximum: the channel gate has a second branch, on global max pooling.
         combine: how the sigmoids of the two branches combine.
         spatial: a spatial gate runs in parallel to the channel gate, or after it if `sequential`.
@@ -37,6 +38,7 @@ class AttentionForm:
     """
 
     multiscale: bool = False
+    channel: bool = True
     maximum: bool = False
     combine: Literal["sum", "product"] = "sum"
     spatial: bool = True
@@ -55,9 +57,15 @@ ATTENTIONS: Mapping[str, AttentionForm | None] = MappingProxyType(
         "scse-msm-gmp": AttentionForm(multiscale=True, maximum=True),
         "scse-msm-gmp-res": AttentionForm(multiscale=True, maximum=True, residual=True),
         "mram": AttentionForm(multiscale=True, maximum=True, combine="product", sequential=True, residual=True),
+        # Between two rows of Table 2: one change at a time.
+        "se-spatial": AttentionForm(bias=True, reduction=16),
+        "se-spatial-r4": AttentionForm(bias=True),
+        "scse-msm-gmp-res-product": AttentionForm(multiscale=True, maximum=True, combine="product", residual=True),
+        # A control: the multiscale module's parameters without a gate.
+        "msm": AttentionForm(multiscale=True, channel=False, spatial=False),
     }
 )
-"""The rows of Table 2, by name."""
+"""The rows of Table 2 by name, the single steps between them, and a control."""
 
 
 def attention_form(name: str) -> AttentionForm | None:
@@ -160,7 +168,7 @@ class SpatialGate(nn.Module):
 
 
 class Attention(nn.Module):
-    """Each attention module of Table 2. (B, C, H, W) -> (B, C, H, W).
+    """Each attention module of `ATTENTIONS`. (B, C, H, W) -> (B, C, H, W).
 
     Source: Eqs. 1-9, Fig. 2; section 4.4 for the steps from scSE to MRAM.
     Deviates: around Eqs. 6 and 9 the text says F, the module's input, and the equations F'. This follows the equations.
@@ -176,12 +184,18 @@ class Attention(nn.Module):
         super().__init__()
         self.form = form
         self.multiscale = MultiscaleModule(channels, multiscale_norm) if form.multiscale else nn.Identity()
-        self.channel_gate = ChannelGate(channels, form.reduction or reduction, form.maximum, form.combine, form.bias)
+        self.channel_gate = (
+            ChannelGate(channels, form.reduction or reduction, form.maximum, form.combine, form.bias)
+            if form.channel
+            else None
+        )
         self.spatial_gate = SpatialGate(channels) if form.spatial else None
 
     def forward(self, x: Tensor) -> Tensor:
         """F to F_att."""
         features = self.multiscale(x)  # F'
+        if self.channel_gate is None:
+            return features
         gated = self.channel_gate(features) * features  # F_cSE, Eq. 6
         if self.spatial_gate is not None:
             if self.form.sequential:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmran.config.accepted import Acceptance, in_effect
 from mmran.config.experiment import Experiment
-from mmran.config.tables import TableRow
+from mmran.config.tables import NEAREST, TableRow
 from mmran.data.split_report import SplitReport
 
 
@@ -18,10 +18,15 @@ def notes_of(results: Path, protocol: str, rows: Sequence[TableRow]) -> list[str
     """
     notes = []
     labels = {row.experiment: row.label for row in rows}
-    specs = {label: results / "experiments" / name / protocol / "spec.json" for name, label in labels.items()}
+    folders = {label: results / "experiments" / name / protocol for name, label in labels.items() if name != NEAREST}
+    specs = {label: folder / "spec.json" for label, folder in folders.items()}
     trained = {label: Experiment.read(path) for label, path in specs.items() if path.is_file()}
     if trained:
         notes.append(training_note(trained))
+    if NEAREST in labels:
+        notes.append(
+            f"{labels[NEAREST]}: no training; copies class and mask of the training slice that looks most alike."
+        )
     report = results / "splits" / f"{protocol}.json"
     if report.is_file() and (leak := leak_note(SplitReport.read(report))):
         notes.append(leak)

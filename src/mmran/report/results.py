@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmran.config.accepted import accepted_spec
+from mmran.config.tables import NEAREST
 from mmran.errors import UserError
 from mmran.evaluation.record import InferenceRecord, read_inference
 from mmran.evaluation.summary import Summary
-from mmran.files import sha256_file
+from mmran.files import sha256_file, sha256_text
+from mmran.statistics.nearest_slice import specification
 from mmran.training.record import RunRecord, read_runs
 
 
@@ -75,6 +77,8 @@ def spec_digest(results: Path, experiment: str, protocol: str) -> str:
     Raises:
         UserError: there is none.
     """
+    if experiment == NEAREST:
+        return sha256_text(specification())
     if (accepted := accepted_spec(results, experiment, protocol)) is not None:
         return accepted
     path = results / "specs" / "experiments" / f"{experiment}.json"

@@ -13,7 +13,7 @@ from mmran.evaluation.summary import Summary, Values
 from mmran.metrics.names import METRICS
 from mmran.report.formats import MISSING, Cell, Column, Table
 from mmran.report.results import refuse_mixing
-from mmran.report.uncertainty import Uncertainty
+from mmran.report.uncertainty import AT_CHANCE, Uncertainty
 from mmran.statistics.intervals import Interval
 
 COMPANIONS: Mapping[str, Sequence[str]] = {
@@ -72,7 +72,7 @@ def metrics_table(
         printed = _marked([_printed(name, [value and value / METRICS[name].scale]) for value in paper], name)
         columns.append(_column(f"paper_{name}", "paper", printed))
     columns += [
-        *([_hidden("n_families", [str(uncertainty.n_families)] * len(spec.rows))] if uncertainty else []),
+        *(_trust_columns(uncertainty) if uncertainty else []),
         _hidden("seeds", [" ".join(str(seed.seed) for seed in chosen[row.experiment].seeds) for row in spec.rows]),
         _hidden("experiment", [row.experiment for row in spec.rows]),
         _hidden("variant", [row.variant for row in spec.rows]),
@@ -84,6 +84,15 @@ def metrics_table(
     below += notes
     rows = tuple(zip(*(cells for _, cells in columns), strict=True))
     return Table(spec.name, spec.title, tuple(column for column, _ in columns), rows, tuple(below))
+
+
+def _trust_columns(uncertainty: Uncertainty) -> list[tuple[Column, Sequence[Cell]]]:
+    """Number of families, and the tasks in which a row is at chance."""
+    tasks = [{METRICS[name].needs for name, one in known.items() if one.at_chance} for known in uncertainty.intervals]
+    return [
+        _hidden("n_families", [str(uncertainty.n_families)] * len(tasks)),
+        _hidden("at_chance", [" ".join(sorted(found)) or MISSING for found in tasks]),
+    ]
 
 
 def _check_metrics(spec: TableSpec) -> None:
@@ -127,6 +136,7 @@ def _metric_cells(name: str, by_seed: Sequence[Sequence[Values]], uncertainty: U
         if uncertainty and name in uncertainty.intervals[i]:
             low, high = _bounds(name, uncertainty.intervals[i][name])
             spread += [f"[{low}, {high}]"] if low != MISSING else []
+            spread = [AT_CHANCE, *spread] if uncertainty.intervals[i][name].at_chance else spread
         if uncertainty:
             # A column without tests marks nothing: bold has one meaning in a table.
             best = cell.text != MISSING and name in uncertainty.not_worse and uncertainty.not_worse[name][i]

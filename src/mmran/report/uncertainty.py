@@ -8,6 +8,9 @@ from mmran.statistics.comparisons import LEVEL, METHOD_SEEDS, compare, with_holm
 from mmran.statistics.intervals import Bootstrap, Interval, interval
 from mmran.statistics.rows import Families, Row
 
+AT_CHANCE = "†"
+CHANCE_MEANS = "at chance, no better than marking the whole slice or always naming the most frequent class"
+
 
 @dataclass(frozen=True)
 class Uncertainty:
@@ -15,7 +18,8 @@ class Uncertainty:
 
     Attributes:
         intervals: per row, metric -> its interval.
-        not_worse: metric -> per row, whether no test shows it worse than the best row; empty for a single row.
+        not_worse: metric -> per row, whether no test shows it worse than the best row, rows at chance left out; empty
+            for a single row.
         n_families: number of patient families among the test slices.
         few_families: whether they are too few for the intervals to hold their level.
         certifies_methods: whether every row has seeds enough for a test to speak of networks instead of weights.
@@ -30,6 +34,7 @@ class Uncertainty:
     @property
     def note(self) -> str:
         """What intervals and bold type mean, and their limits."""
+        unlearned = [one for known in self.intervals for one in known.values() if one.at_chance]
         parts = [f"In brackets: 95 % intervals over {self.n_families} patient families"]
         if self.few_families:
             parts.append(" (few families: they are too narrow)")
@@ -37,6 +42,8 @@ class Uncertainty:
             parts.append("; bold: not shown to be worse than the best of the column, after Holm's correction")
             if not self.certifies_methods:
                 parts.append(". With fewer than three seeds a test speaks of these trained weights, not of networks")
+        if unlearned:
+            parts.append(f". {AT_CHANCE}: {CHANCE_MEANS}; left out of the tests")
         return f"{''.join(parts)}."
 
 
@@ -64,7 +71,7 @@ def measure(rows: Sequence[Row], metrics: Sequence[str]) -> Uncertainty:
 
 def _not_worse(rows: Sequence[Row], intervals: Sequence[Interval], bootstrap: Bootstrap) -> tuple[bool, ...]:
     """Which rows no test shows to be worse than the best one; empty for fewer than two rows with a value."""
-    values = {i: one.estimate for i, one in enumerate(intervals) if one.estimate is not None}
+    values = {i: one.estimate for i, one in enumerate(intervals) if one.estimate is not None and not one.at_chance}
     if len(values) < 2:
         return ()
     metric = intervals[0].metric

@@ -40,8 +40,8 @@ class Verdict:
         n_seeds, n_families: how many.
         protocol: of our rows.
         verdict: "supported" or "contradicted" where our rows differ significantly, each trained with three seeds or
-            more; "indistinguishable" where they do not differ; "untestable" where a row is absent, or where rows of
-            fewer seeds differ, which certifies weights and no method.
+            more; "indistinguishable" where they do not differ; "untestable" where a row is absent or at chance, or
+            where rows of fewer seeds differ, which certifies weights and no method.
     """
 
     sentence: str

@@ -35,7 +35,8 @@ class Comparison:
         low, high: 95 % interval of the difference.
         p: two-sided.
         p_holm: p after Holm's correction over the rows compared by this metric.
-        test: "sign-flip exact", "sign-flip", or "t" over families and seeds.
+        test: "sign-flip exact", "sign-flip", or "t" over families and seeds; "at chance" where a row has learned
+            nothing of the task (`Row.chance`), and a test would only say that the other was trained.
         certifies: "methods" with three seeds or more on both sides, else "weights".
         n_slices, n_families, n_seeds, against_n_seeds: how many.
         few_families: whether there are too few families for the interval to hold its level.
@@ -92,6 +93,7 @@ def compare(row: Row, against: Row, metric: str, bootstrap: Bootstrap | None = N
         bootstrap = Bootstrap(families)
     first, second = (bootstrap.estimate(one, metric) for one in (a, b))
     k_a, k_b = len(a.seeds), len(b.seeds)
+    untested = a.at_chance(metric) or b.at_chance(metric)
     result = Comparison(
         row=a.label,
         against=b.label,
@@ -108,7 +110,7 @@ def compare(row: Row, against: Row, metric: str, bootstrap: Bootstrap | None = N
         high=None,
         p=None,
         p_holm=None,
-        test="t" if min(k_a, k_b) > 1 else "sign-flip exact" if len(families) <= EXACT_FAMILIES else "sign-flip",
+        test="at chance" if untested else _test_of(min(k_a, k_b), families),
         certifies="methods" if min(k_a, k_b) >= METHOD_SEEDS else "weights",
         n_slices=len(a.seeds[0]),
         n_families=len(families),
@@ -130,7 +132,9 @@ def compare(row: Row, against: Row, metric: str, bootstrap: Bootstrap | None = N
         else:
             components += [(first.seed_variance, k_a - 1.0), (second.seed_variance, k_b - 1.0)]
         bounds = None if bounds is None else t_interval(difference, components)
-        p = t_test(difference, components) if bounds is not None else None
+        p = t_test(difference, components) if bounds is not None and not untested else None
+    elif untested:
+        p = None
     else:
         p = sign_flip_test(
             _influences(a, metric, bootstrap, (a, b)) - _influences(b, metric, bootstrap, (a, b)), bootstrap.seed
@@ -144,6 +148,12 @@ def compare(row: Row, against: Row, metric: str, bootstrap: Bootstrap | None = N
         high=None if bounds is None else bounds[1],
         p=p,
     )
+
+
+def _test_of(n_seeds: int, families: Families) -> str:
+    if n_seeds > 1:
+        return "t"
+    return "sign-flip exact" if len(families) <= EXACT_FAMILIES else "sign-flip"
 
 
 def sign_flip_test(contributions: NDArray[np.float64], seed: int = SEED) -> float:

@@ -14,12 +14,16 @@ from numpy.typing import NDArray
 from mmran.data.cheng import CLASS_NAMES
 from mmran.evaluation.predictions import CLASS_COLUMNS
 from mmran.metrics.names import METRICS
+from mmran.metrics.released import SCORE_DECIMALS
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Estimator = Callable[[Floats], Floats]
 N_CLASSES = len(CLASS_NAMES)
-MEANS = ("dice", "soft_dice", "miou", "mpa", "hd95_mm", "assd_mm", "nsd_2mm", "acc")
+MEANS = (
+    *("dice", "soft_dice", "miou", "mpa", "hd95_mm", "assd_mm", "nsd_2mm", "acc"),
+    *("dice_released", "miou_released", "mpa_released"),
+)
 """Metrics that are the mean of a value of each slice."""
 
 
@@ -219,9 +223,11 @@ def _auc(metric: str, cases: pd.DataFrame, family: Codes, n_families: int) -> Es
     if metric == "auc_macro":
         parts = [_auc(f"auc_{name}", cases, family, n_families) for name in CLASS_NAMES]
         return lambda weights: np.sum([part(weights) for part in parts], axis=0) / len(parts)
-    i = CLASS_NAMES.index(metric.removeprefix("auc_"))
+    i = CLASS_NAMES.index(metric.removeprefix("auc_").removesuffix("_released"))
     is_positive = (cases["label"] == i + 1).to_numpy()
     score, fold = cases[CLASS_COLUMNS[i]].to_numpy(dtype=np.float64), cases["fold"].to_numpy()
+    if metric.endswith("_released"):
+        score = np.round(score, SCORE_DECIMALS)
     folds = [fold == value for value in np.unique(fold)]
     parts_by_fold = [_FoldAuc.of(is_positive[chosen], score[chosen], family[chosen]) for chosen in folds]
 

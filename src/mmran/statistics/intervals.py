@@ -102,6 +102,7 @@ class Interval:
         effective_n: independent slices that would be as informative, for a share of slices.
         n_slices, n_families, n_seeds: how many.
         few_families: whether there are too few families for the interval to hold its level.
+        at_chance: whether the row has learned nothing of the task (`Row.chance`).
         cases: SHA-256 of cases.csv.
     """
 
@@ -122,6 +123,7 @@ class Interval:
     n_families: int
     n_seeds: int
     few_families: bool
+    at_chance: bool
     cases: str
 
 
@@ -202,6 +204,7 @@ def interval(row: Row, metric: str, bootstrap: Bootstrap) -> Interval:
         n_families=len(bootstrap.families),
         n_seeds=len(row.seeds),
         few_families=bootstrap.families.few,
+        at_chance=row.at_chance(metric),
         cases=row.digest,
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mmran.config.provenance import code_digests
+from mmran.config.tables import NEAREST
 from mmran.data.cheng import CLASS_NAMES
 from mmran.data.geometry import fit_image
 from mmran.data.splits import read_split
@@ -22,15 +22,14 @@ from mmran.evaluation.predictions import PredictionWriter
 from mmran.evaluation.summary import Summary
 from mmran.files import canonical_json, sha256_file, write_text
 
-NAME = "nearest-slice"
 THUMBNAIL_PX = 16
 SEED = 0
 """Nothing is drawn, so there is one seed."""
 
 
 def specification() -> str:
-    """The text of its specification: what decides its results."""
-    return canonical_json({"name": NAME, "thumbnail_px": THUMBNAIL_PX, "code": code_digests((__name__,))})
+    """The text of its specification, by which a table knows its results."""
+    return canonical_json({"name": NEAREST, "thumbnail_px": THUMBNAIL_PX})
 
 
 def predict_nearest(store_path: Path, split_path: Path, output: Path) -> Summary:
@@ -54,7 +53,7 @@ def predict_nearest(store_path: Path, split_path: Path, output: Path) -> Summary
         }
         numbers = store.index["slice"].tolist()
         seen = thumbnails(store, numbers)
-        with PredictionWriter(output / "predictions.h5", NAME, split_path.stem, digests) as writer:
+        with PredictionWriter(output / "predictions.h5", NEAREST, split_path.stem, digests) as writer:
             for fold in sorted(split["fold"].unique().tolist()):
                 _predict_fold(store, split[split["fold"] == fold], fold, dict(zip(numbers, seen, strict=True)), writer)
     return evaluate(output / "predictions.h5", store_path, split_path, output / "cases.csv", output / "summary.json")

@@ -14,6 +14,7 @@ from mmran.errors import UserError
 from mmran.evaluation.cases import read_cases
 from mmran.evaluation.postprocess import RAW
 from mmran.evaluation.summary import Summary
+from mmran.metrics.names import METRICS
 
 FEW_FAMILIES = 30
 """With fewer families, a bootstrap interval is too narrow, and the output says so."""
@@ -78,6 +79,28 @@ class Row:
                 numbers = f"{seeds[0]['seed'].iloc[0]} and {cases['seed'].iloc[0]}"
                 raise UserError(f"{self.label}: seeds {numbers} tested different slices; evaluate both on one split")
         return seeds
+
+    @cached_property
+    def chance(self) -> frozenset[str]:
+        """Tasks, "masks" or "classes", in which it has learned nothing: it is no better than never looking.
+
+        Masks: mean Dice no higher than that of marking the whole slice, 2 t / (t + a) for a tumor of area t in a slice
+        of area a. Classes: accuracy no higher than that of always naming the most frequent class. Over all seeds.
+        """
+        cases, found = self.cases, set()
+        if cases["missed"].notna().all():
+            whole = 2 * cases["tumor_mm2"] / (cases["tumor_mm2"] + cases["image_mm2"])
+            if cases["dice"].mean() <= whole.mean():
+                found.add("masks")
+        if cases["predicted"].notna().all():
+            most_frequent = cases["label"].value_counts(normalize=True).max()
+            if (cases["predicted"] == cases["label"]).mean() <= most_frequent:
+                found.add("classes")
+        return frozenset(found)
+
+    def at_chance(self, metric: str) -> bool:
+        """Whether it has learned nothing of the task that a metric measures."""
+        return METRICS[metric].needs in self.chance
 
     def on(self, slices: Sequence[int]) -> "Row":
         """The same row on some of its slices."""

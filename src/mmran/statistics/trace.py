@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmran.config.tables import NEAREST
 from mmran.errors import UserError, known_names
 from mmran.evaluation.summary import Summary
 from mmran.metrics.names import METRICS
@@ -26,7 +27,7 @@ class Trace:
         metric: its column.
         row: the experiment behind it, with its cases.
         summary: what its cases add up to.
-        runs: the trainings that predicted them.
+        runs: the trainings that predicted them; empty for the copied slices, which need none.
         folder: where its results are.
     """
 
@@ -54,6 +55,8 @@ class Trace:
             f"best epoch {run.best_epoch} of {run.epochs}, {run.device_name}"
             for run in self.runs
         ]
+        if not self.runs:
+            found.append("  weights  none: class and mask of the nearest training slice are copied")
         found.append(f"  data     {digests['data'][:12]}, split {digests['split'][:12]}, spec {digests['spec'][:12]}")
         return found
 
@@ -92,7 +95,7 @@ def trace(table: Path, label: str, metric: str) -> Trace:
         raise UserError(f"{table}: {metric} of {label} is {printed}, but its cases give {now}; run snakemake again")
     if not cells["spec"] or not summary.digests["spec"].startswith(cells["spec"]):
         raise UserError(f"{table}: {label} was made from another specification than {folder}; run snakemake again")
-    runs = tuple(read_runs(folder / "runs.json"))
+    runs = () if cells["experiment"] == NEAREST else tuple(read_runs(folder / "runs.json"))
     return Trace(cells[metric], metric, row, summary, runs, folder)
 
 

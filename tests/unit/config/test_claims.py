@@ -39,6 +39,7 @@ def test_every_claim_of_the_paper_has_both_printed_values():
     assert [claim for claim in comparison.claims if claim.printed_row is None or claim.printed_against is None] == []
     assert {claim.row for claim in comparison.claims} <= set(comparison.rows)
     assert comparison.against == "mmran/raw"
+    assert comparison.rows[-1] == "nearest-slice/raw"
 
 
 @pytest.mark.parametrize(

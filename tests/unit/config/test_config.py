@@ -28,7 +28,7 @@ def test_the_paper_is_configured_as_printed(paper: dict[str, Any]) -> None:
     assert experiment.training.epochs == 240
     assert experiment.training.batch_size == 10
     assert experiment.training.learning_rate == 0.001
-    assert experiment.seeds == (1029,)
+    assert experiment.seeds == (1029, 1, 2)
     assert experiment.input.size == 512
     assert experiment.network == NetworkSpec("mmran", 1.0, {"attention": "mram"}, mask_prior="data")
 
@@ -135,6 +135,17 @@ def test_a_specification_reads_back_as_the_experiment_it_was(paper: dict[str, An
             r"figures\.figure8: row 'x': a figure of kind roc does not use variant",
         ),
         ({"figures": {"figure8": {"paper": {"gain": [1]}}}}, r"figures\.figure8: only kind hole-filling uses paper"),
+        ({"figures": {"figure8": {"against": "MMRAN"}}}, r"figures\.figure8: only kind forest uses against"),
+        ({"figures": {"forest": {"against": "MRAN"}}}, r"figures\.forest: against: 'MRAN' is the label of 0 rows, exp"),
+        ({"experiments": {"nearest-slice": {}}}, r"experiments\.nearest-slice: the name is that of the rival"),
+        (
+            {"tables": {"table3": {"rows": [{"label": "x", "experiment": "nearest-slice"}]}}},
+            r"tables\.table3: row 'x': nearest-slice has no network to count",
+        ),
+        (
+            {"figures": {"figure8": {"rows": [{"label": "x", "experiment": "nearest-slice"}]}}},
+            r"figures\.figure8: no experiment 'nearest-slice'",
+        ),
         ({"protocols": {"paper": {"method": "slcie"}}}, r"'slcie' is unknown; did you mean 'slice'"),
         (
             {"experiments": {"x": {"training": {"learning_rate": math.nan}}}},

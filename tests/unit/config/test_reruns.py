@@ -271,3 +271,19 @@ def test_the_titles_of_other_tables_run_nothing_of_this_one() -> None:
     finish(small())
     tables = {"table1": SMALL["tables"]["table1"] | {"title": "Methods"}}
     assert would_run(tables=tables) == {"table/paper/table1"}
+
+
+def test_a_row_of_copied_slices_is_made_before_its_table_and_has_reasons_of_its_own() -> None:
+    rows = [*SMALL["tables"]["table1"]["rows"], {"label": "Copied", "experiment": "nearest-slice"}]
+    config = small(tables={"table1": {"rows": rows}})
+    jobs = judge(config).would_run()
+    assert jobs.index("nearest_slice/paper") < jobs.index("table/paper/table1")
+    assert config.trained_for("table1") == ["dynamic"]
+    assert why(config, "nearest-slice")[-1] == "nearest_slice/paper: never run"
+    finish(config)
+    assert why(config, "nearest-slice") == []
+    (config.results / "experiments/nearest-slice/paper/cases.csv").unlink()
+    assert judge(config).would_run() == []  # nobody asks for it until a table needs it
+    (config.results / "tables/paper/table1.csv").unlink()
+    assert {"nearest_slice/paper", "table/paper/table1"} <= set(judge(config).would_run())
+    assert "table/paper/table2" not in judge(config).would_run()

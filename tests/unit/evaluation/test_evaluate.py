@@ -50,6 +50,17 @@ def test_a_probability_of_one_half_is_tumor(run):
     assert cases["dice"].tolist() == [1, 1, 1]
 
 
+def test_the_rulers_of_the_released_script_stand_beside_ours(run):
+    # Slice 1 is 8 x 8 with a tumor of 9. A trace of .01 elsewhere is byte 2, which that script takes for tumor.
+    cases, summary = run((1, 7, 0, np.maximum(solid(), 0.01), certain(1)))
+    raw = cases.iloc[0]
+    assert (raw["dice"], raw["image_mm2"]) == (1, 64)
+    assert (raw["miou_released"], raw["mpa_released"]) == pytest.approx((9 / 64 / 2, 1 / 2))
+    assert raw["dice_released"] == pytest.approx((2 * 9 + 1) / (9 + 55 * 2 / 255 + 9 + 1))
+    assert cases["dice_released"].nunique() == 1  # no variant changes a probability
+    assert summary["variants"]["raw"]["miou_released"] == pytest.approx(9 / 128)
+
+
 def test_the_class_is_the_most_probable_one_counted_from_one(run):
     cases, _ = run((3, 7, 0, solid(), np.array([0.1, 0.2, 0.7])), (1, 7, 0, solid(), np.array([0.2, 0.5, 0.3])))
     assert cases.query("variant == 'raw'")["predicted"].tolist() == [2, 3]

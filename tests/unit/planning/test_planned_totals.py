@@ -81,14 +81,14 @@ def test_the_verb_counts_jobs_hours_and_disk_and_writes_nothing(
     assert text.startswith("{")
     found = json.loads(text)
     assert found["jobs"] == {
-        **{"convert": 1, "verify": 1, "split": 2, "train": 46, "predict": 46, "evaluate": 46},
-        # Six tables and eight figures under two protocols, each with its nearest slice and its comparisons.
-        **{"nearest_slice": 2, "compare": 2, "networks": 1, "table": 12, "figure": 16, "overview": 1},
+        **{"convert": 1, "verify": 1, "split": 2, "train": 64, "predict": 64, "evaluate": 64},
+        # Eight tables and nine figures under two protocols, each with its nearest slice and its comparisons.
+        **{"nearest_slice": 2, "compare": 2, "networks": 1, "table": 16, "figure": 18, "overview": 1},
     }
     assert found["gpu_hours"] == pytest.approx(sum(one["device_hours"] for one in found["trainings"]))
     assert found["gpu_hours"] / 4 <= found["finish_hours"] <= found["gpu_hours"]
-    # Names of one training are one: 23 experiments once, and five folds of each.
-    assert sum(one["left"] for one in found["trainings"]) == 23 + 23 * 5
+    # Names of one training are one: 30 experiments of one seed and two of three, once and in each of five folds.
+    assert sum(one["left"] for one in found["trainings"]) == (30 + 2 * 3) * (1 + 5)
     # 3064 slices of 512 x 512, three bytes a pixel.
     assert found["disk_bytes"]["slices"] == 3064 * 512 * 512 * 3
     assert not (tmp_path / "new").exists()
@@ -100,7 +100,7 @@ def test_the_verb_says_what_is_an_estimate_and_which_limit_is_too_short(
     assert main([*where, "--gpus", "4", "--tflops", "0.1"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "estimate: operations of a training step at an assumed 0.1 x 10^12 per second of a GPU (--tflops)" in text
-    assert "GPU-hours for 138 trainings" in text
+    assert "GPU-hours for 216 trainings" in text
     assert "on 4 GPUs" in text
     assert "resources.runtime_minutes is 1 (60 s), but on Slurm these jobs need longer: " in text
     assert " more; each retry continues from the last checkpoint" in text

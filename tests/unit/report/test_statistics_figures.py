@@ -12,12 +12,12 @@ from tests.unit.report.evaluated import ROWS, read, row_of, spec_of
 
 def test_each_network_is_compared_with_the_last_row_where_both_have_the_task(results):
     rows = read(results, ROWS)
-    dice, accuracy = differences(rows, "dice"), differences(rows, "acc")
+    dice, accuracy = differences(rows, rows[2], "dice"), differences(rows, rows[2], "acc")
     assert [(one.row, one.against) for one in dice] == [("Segmenter et al.", "Multi")]
     assert [(one.row, one.against) for one in accuracy] == [("Classifier", "Multi")]
     expected = rows[0].summary.variants["raw"]["dice"] - rows[2].summary.variants["pkp"]["dice"]
     assert dice[0].difference == pytest.approx(expected, abs=1e-12)
-    assert differences([rows[2], rows[1]], "dice") == []  # the last row has no masks
+    assert differences([rows[2], rows[1]], rows[1], "dice") == []  # the reference has no masks
 
 
 def test_a_forest_plot_draws_points_and_names_limits(results):
@@ -30,6 +30,16 @@ def test_a_forest_plot_draws_points_and_names_limits(results):
     assert "few: they are too narrow" in drawing.caption
     assert "Without masks: Classifier." in drawing.caption
     assert "a test speaks of these trained weights" in drawing.caption
+
+
+def test_a_forest_plot_compares_with_the_row_that_it_names(results):
+    with matplotlib.style.context(["default", style.RC]):
+        drawing = forest.draw(spec_of("forest", against="Segmenter et al."), read(results, ROWS))
+        dice, accuracy = drawing.figure.axes
+    assert dice.get_xlabel() == "difference to Segmenter et al. (points)"
+    points = [[line for line in axes.lines if line.get_marker() == "o"] for axes in (dice, accuracy)]
+    assert [len(found) for found in points] == [1, 0]  # only Multi has masks too, and the reference has no classes
+    assert "Each network minus Segmenter et al. on" in drawing.caption
 
 
 def test_a_forest_plot_without_a_common_task_or_with_one_family_says_so(results):

@@ -27,6 +27,9 @@ def row(label: str, dice: np.ndarray, seeds: int = 1, families: int = FAMILIES) 
             "label": 1 + (numbers // 2) % 3,
             "variant": "raw",
             "dice": np.repeat(dice, 2),
+            "tumor_mm2": 1000.0,
+            "image_mm2": 63000.0,
+            "predicted": pd.NA,
             "missed": 0,
             "overlaps": 1,
         }
@@ -86,3 +89,16 @@ def test_every_metric_has_an_interval_or_none_and_stops_no_table(results, name):
     folder = results / "experiments" / "multi" / "paper"
     found = measure([Row.read(folder), Row.read(folder, "pkp")], [name])
     assert set(found.intervals[0]) == {name}
+
+
+def test_a_row_at_chance_is_marked_and_neither_tested_nor_bold():
+    # Marking the whole slice has a Dice of 2 * 1000 / 64000 = .031.
+    unlearned = row("unlearned", np.full(FAMILIES, 0.03))
+    found = measure([unlearned, CLOSE, BEST], ["dice"])
+    assert found.not_worse["dice"] == (False, True, True)
+    assert "†: at chance, no better than marking the whole slice" in found.note
+    summaries = {name: summary(name, raw={"dice": dice}) for name, dice in (("fixed-0.2", 0.03), ("dynamic", 0.8))}
+    rows = [{"label": "Unlearned", "experiment": "fixed-0.2"}, {"label": "Best", "experiment": "dynamic"}]
+    table = metrics_table(spec(*rows, metrics=("dice",)), summaries, SPECS, measure([unlearned, BEST], ["dice"]))
+    assert [cells["at_chance"] for cells in csv.DictReader(to_csv(table).splitlines())] == ["masks", "-"]
+    assert "| Unlearned | 306 | 3.00 † " in to_markdown(table)

@@ -84,3 +84,10 @@ def test_an_absent_row_leaves_a_claim_untestable_but_not_its_print():
     found = judge([claim], {"a": sample()})[0]
     assert (found.verdict, found.ours_row, found.max_discordant) == ("untestable", None, 17)
     assert found.best_p == pytest.approx(2 / 2**9)
+
+
+def test_a_row_at_chance_leaves_a_claim_untestable():
+    frame = cases(seeds=SEEDS)
+    found = judge([DICE], {"a": sample("a", seeds=SEEDS), "b": row(frame.assign(dice=0.001), "b")})[0]
+    assert (found.p, found.verdict) == (None, "untestable")
+    assert found.difference > 0.5

@@ -60,7 +60,8 @@ def test_a_clear_difference_is_found_and_an_equal_row_is_not_called_different(me
     frame = cases(n_families=60)
     better = frame.copy()
     random = np.random.default_rng(5)
-    for name in ("dice", "soft_dice", "nsd_2mm", "iou_tumor", "recall_tumor"):
+    released = ("dice_released", "miou_released", "mpa_released")
+    for name in ("dice", "soft_dice", "nsd_2mm", "iou_tumor", "recall_tumor", *released):
         better[name] = np.minimum(frame[name] + 0.2, 1)
     for name in ("hd95_mm", "assd_mm"):
         better[name] = np.minimum(frame[name], 10) * 0.5
@@ -179,3 +180,25 @@ def test_equal_networks_are_called_different_as_rarely_as_the_level_says():
         networks = random.normal(0, 0.7, (2, 60))[:, family] + random.normal(size=(2, family.size))
         rejected += sign_flip_test(np.bincount(family, weights=networks[0] - networks[1]), 1) <= 0.05
     assert rejected / 600 <= 0.077
+
+
+def test_a_row_at_chance_is_not_tested_and_takes_no_part_in_holm():
+    frame = cases()
+    lazy = row(frame.assign(predicted=frame["label"].mode()[0]), "lazy")  # always the most frequent class
+    fine = row(frame.assign(predicted=frame["label"]), "fine")
+    other = sample("other", draw=3)
+    assert lazy.chance == {"classes"}
+    assert not other.chance
+    found = compare_all([lazy, other, fine], fine, ["acc"])
+    assert [(one.row, one.test == "at chance") for one in found] == [("lazy", True), ("other", False)]
+    assert (found[0].p, found[0].p_holm) == (None, None)
+    assert found[0].difference < 0
+    assert found[1].p_holm == found[1].p
+    assert compare(lazy, fine, "dice").p is not None
+
+
+def test_masks_that_mark_the_whole_slice_are_at_chance():
+    frame = cases()
+    whole = 2 * frame["tumor_mm2"] / (frame["tumor_mm2"] + frame["image_mm2"])
+    assert row(frame.assign(dice=whole)).chance == {"masks"}
+    assert not row(frame.assign(dice=whole + 0.01)).chance

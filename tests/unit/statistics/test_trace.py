@@ -84,3 +84,10 @@ def test_wrong_names_are_one_line(table):
         trace(table, "Net", "paper_dice")
     with pytest.raises(UserError, match=r"table9\.csv: no such table"):
         trace(table.with_name("table9.csv"), "Net", "dice")
+
+
+def test_a_copied_slice_has_no_weights(tmp_path, frame, table):
+    publish(tmp_path / "experiments" / "nearest-slice" / "paper", frame.assign(experiment="nearest-slice"))
+    table.write_text(table.read_text().replace(",net,raw", ",nearest-slice,raw"))
+    text = "\n".join(trace(table, "Net", "dice").lines())
+    assert "weights  none: class and mask of the nearest training slice are copied" in text

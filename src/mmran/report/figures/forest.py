@@ -1,4 +1,4 @@
-"""Figure of kind forest: how much each network differs from the last row, with intervals over patient families."""
+"""Figure of kind forest: how much each network differs from one of them, with intervals over patient families."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,7 @@ from mmran.errors import UserError
 from mmran.metrics.names import METRICS
 from mmran.report.figures import style
 from mmran.report.figures.rows import Row, labels, sentence, source
+from mmran.report.notes import join
 from mmran.statistics.comparisons import LEVEL, Comparison, compare_all
 from mmran.statistics.intervals import Bootstrap
 from mmran.statistics.rows import Families
@@ -19,28 +20,30 @@ _LEFT_INCHES, _HEAD_INCHES, _GAP_INCHES, _FOOT_INCHES, _LINE_INCHES = 1.5, 0.3, 
 _PANEL_INCHES = (style.WIDTH_INCHES - _LEFT_INCHES - _GAP_INCHES - 0.12) / 2
 
 
-def differences(rows: Sequence[Row], metric: str) -> list[Comparison]:
-    """Each row that has the metric against the last row; empty where the last row lacks it.
+def differences(rows: Sequence[Row], reference: Row, metric: str) -> list[Comparison]:
+    """Each row that has the metric against the reference, one of them; empty where the reference lacks it.
 
     Raises:
         UserError: all test slices are of one family or one class, or rows tested different slices.
     """
     needed = [row for row in rows if (row.segments if METRICS[metric].needs == "masks" else row.classifies)]
-    if not needed or needed[-1] is not rows[-1] or len(needed) < 2:
+    place = next((i for i, row in enumerate(needed) if row is reference), None)
+    if place is None or len(needed) < 2:
         return []
     tested = [row.tested() for row in needed]
-    return compare_all(tested, tested[-1], [metric], Bootstrap(Families.of(tested[-1])))
+    return compare_all(tested, tested[place], [metric], Bootstrap(Families.of(tested[place])))
 
 
 def draw(spec: FigureSpec, rows: Sequence[Row]) -> style.Drawing:
     """One panel per metric, one line per network."""
+    reference = next(row for row in reversed(rows) if spec.against in ("", row.label))
     try:
-        found = {metric: differences(rows, metric) for metric in PANELS}
+        found = {metric: differences(rows, reference, metric) for metric in PANELS}
     except UserError as error:
         return style.message(spec.title, f"No differences: {error}.")
     if not any(found.values()):
-        return style.message(spec.title, f"No network of this figure shares a task with {rows[-1].label}.")
-    others = list(rows[:-1])
+        return style.message(spec.title, f"No network of this figure shares a task with {reference.label}.")
+    others = [row for row in rows if row is not reference]
     height = len(others) * _LINE_INCHES
     figure = style.new_figure(_HEAD_INCHES + height + _FOOT_INCHES)
     for i, (metric, name) in enumerate(PANELS.items()):
@@ -48,8 +51,8 @@ def draw(spec: FigureSpec, rows: Sequence[Row]) -> style.Drawing:
         axes = style.place(figure, left, _HEAD_INCHES, _PANEL_INCHES, height)
         axes.set_title(name, fontsize=8, pad=4)
         _draw_panel(axes, others, found[metric], first=i == 0)
-        axes.set_xlabel(f"difference to {rows[-1].label} (points)")
-    return style.Drawing(figure, _caption(spec, rows, [one for panel in found.values() for one in panel]))
+        axes.set_xlabel(f"difference to {reference.label} (points)")
+    return style.Drawing(figure, _caption(spec, rows, reference, [one for panel in found.values() for one in panel]))
 
 
 def _draw_panel(axes: Axes, rows: Sequence[Row], found: Sequence[Comparison], first: bool) -> None:
@@ -73,13 +76,15 @@ def _draw_panel(axes: Axes, rows: Sequence[Row], found: Sequence[Comparison], fi
     axes.margins(x=0.08)
 
 
-def _caption(spec: FigureSpec, rows: Sequence[Row], found: Sequence[Comparison]) -> str:
+def _caption(spec: FigureSpec, rows: Sequence[Row], reference: Row, found: Sequence[Comparison]) -> str:
     first = found[0]
     sentences = [
-        f"{spec.title}. Each network minus {rows[-1].label} on the same test slices, with 95 % intervals over "
+        f"{spec.title}. Each network minus {reference.label} on the same test slices, with 95 % intervals over "
         f"{first.n_families} patient families{' (few: they are too narrow)' if first.few_families else ''}. Full "
         "circles: different after Holm's correction within the panel; open ones: not shown to be.",
     ]
+    if untested := dict.fromkeys(one.row for one in found if one.test == "at chance"):
+        sentences.append(sentence(f"Without a test, since one of the two is at chance: {join(list(untested))}"))
     if any(one.certifies != "methods" for one in found):
         sentences.append("With fewer than three seeds a test speaks of these trained weights, not of networks.")
     for name, lacking in (
