@@ -205,6 +205,7 @@ def _without_interval(row: Row, metric: str, estimate: float | None) -> Interval
         n_families=int(cases["family"].nunique()),
         n_seeds=len(row.seeds),
         few_families=True,
+        at_chance=row.at_chance(metric),
         cases=row.digest,
     )
 
