@@ -7,7 +7,7 @@ from (seed, epoch, slice), so that a training that is killed and restarted ends 
 import importlib
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -28,46 +28,11 @@ from mmran.training.progress import Progress
 from mmran.training.recipe import Recipe, Stage
 from mmran.training.record import Machine
 from mmran.training.saver import Saver, host_copy
+from mmran.training.state import State
 from mmran.training.validation import validate
 
 FINITE_CHECK_STEPS = 50
 """Steps between finite-loss checks, which sync the device."""
-
-
-@dataclass
-class State:
-    """The position of a training, beside its weights and optimizers.
-
-    Attributes:
-        stage: index of the current stage.
-        epoch: completed epochs of that stage.
-        best_score: highest mean of validation Dice and accuracy in this stage; -1 before its first epoch.
-        best_epoch: epoch of the whole training, from 0, with that score.
-        history: one row per completed epoch.
-        seconds: training time so far, interruptions excluded.
-        mask_prior: tumor probability that the masks started at; None for torch's own start.
-    """
-
-    stage: int = 0
-    epoch: int = 0
-    best_score: float = -1.0
-    best_epoch: int = -1
-    history: list[HistoryRow] = field(default_factory=list)
-    seconds: float = 0.0
-    mask_prior: float | None = None
-
-    @classmethod
-    def from_values(cls, values: dict[str, Any], stages: tuple[Stage, ...]) -> "State":
-        """Rebuild a state from a checkpoint.
-
-        Raises:
-            KeyError, TypeError, ValueError: the values are not a state of these stages.
-        """
-        state = cls(**{**values, "history": [HistoryRow(**row) for row in values["history"]]})
-        before = sum(stage.epochs for stage in stages[: state.stage])
-        if not 0 <= state.epoch <= stages[state.stage].epochs or len(state.history) != before + state.epoch:
-            raise ValueError(f"its {len(state.history)} epochs do not fit stage {state.stage}, epoch {state.epoch}")
-        return state
 
 
 def make_recipe(experiment: Experiment, compute: Compute, mask_prior: float | None = None) -> Recipe:

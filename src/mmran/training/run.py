@@ -15,10 +15,11 @@ from mmran.errors import UserError
 from mmran.files import atomic_path, locked, sha256_file, sweep_partial
 from mmran.training.checkpoint import CheckpointFolder
 from mmran.training.device import Compute
-from mmran.training.engine import State, make_recipe, train
+from mmran.training.engine import make_recipe, train
 from mmran.training.history import HistoryRow, write_history
 from mmran.training.recipe import Recipe
 from mmran.training.record import RunRecord
+from mmran.training.state import State
 from mmran.training.trial import RECORD, RESULTS, WEIGHTS, Trial
 
 
