@@ -25,7 +25,7 @@ demo: setup ## run the whole pipeline on synthetic slices, then print the tables
 	@snakemake --cores 1 $(DEMO) --report results/demo/report.zip --quiet all
 	@mmran show results/demo
 
-check: $(VENV)/.ready-dev ## formatter, linters, types, and the fast tests (three minutes)
+check: $(VENV)/.ready-dev ## formatter, linters, types, and the fast tests (two minutes)
 	ruff format --check .
 	ruff check .
 	codespell
@@ -41,7 +41,7 @@ test: $(VENV)/.ready-dev ## everything that continuous integration runs
 	snakefmt --check Snakefile workflow
 	snakemake --lint --config source=phantom
 	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
-	pytest
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 docs: $(VENV)/.ready-dev ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict

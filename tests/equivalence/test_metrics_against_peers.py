@@ -101,6 +101,7 @@ def test_the_border_is_what_scipys_erosion_leaves(name):
         assert np.array_equal(border(mask), mask & ~ndimage.binary_erosion(mask))
 
 
+@pytest.mark.slow
 @either_way
 @some_spacings
 @every_pair

@@ -40,6 +40,7 @@ def test_sigterm_is_one_line_and_exit_code_143_whatever_the_code_does(body: str)
     assert said == "mmran train: stopped by SIGTERM; finished work is kept, and the same command continues from there\n"
 
 
+@pytest.mark.slow
 def test_a_verb_that_handles_sigterm_itself_continues() -> None:
     body = 'import signal; signal.signal(15, lambda *_: None); print("set", flush=True); time.sleep(3); sys.exit(7)'
     process = subprocess.Popen(

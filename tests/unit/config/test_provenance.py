@@ -160,6 +160,7 @@ def test_every_plumbing_module_exists() -> None:
     assert [name for name in PLUMBING if importlib.util.find_spec(name) is None] == []
 
 
+@pytest.mark.slow
 def test_no_module_that_computes_is_plumbing_or_left_out() -> None:
     """Everything that the training imports is in its code, but for what is plumbing."""
     modules = set(training_code("mmran"))

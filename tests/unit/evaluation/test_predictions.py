@@ -219,6 +219,7 @@ def everything(path):
         return (found.experiment, found.protocol, found.digests, found.cases.to_csv(), masks)
 
 
+@pytest.mark.slow
 def test_no_flipped_bit_becomes_a_number(tmp_path):
     path = tmp_path / "p.h5"
     random = np.random.default_rng(3)

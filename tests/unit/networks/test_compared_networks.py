@@ -129,6 +129,7 @@ for step in range(100):
 """
 
 
+@pytest.mark.slow
 def test_strided_blocks_of_few_channels_learn_on_several_threads():
     # In a process of its own, since what is tried here is that it survives.
     command = [sys.executable, "-c", STEPS_OF_A_STRIDED_BLOCK]

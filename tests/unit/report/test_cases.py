@@ -33,6 +33,7 @@ def test_a_wrong_class_is_named(predicted, said):
     assert taken_for({"label": 2, "predicted": predicted}) == said
 
 
+@pytest.mark.slow
 def test_the_figure_has_a_line_per_class_and_names_who_is_left_out(results, tmp_path):
     caption = draw(results, tmp_path, "cases", ROWS[1:])
     assert "Holes filled: Multi." in caption

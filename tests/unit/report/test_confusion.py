@@ -1,5 +1,6 @@
 import matplotlib.style
 import numpy as np
+import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scipy import ndimage
 
@@ -20,6 +21,7 @@ def ink(figure, label) -> np.ndarray:
     return ndimage.binary_dilation(before != after, iterations=2)
 
 
+@pytest.mark.slow
 def test_the_names_of_the_classes_touch_neither_each_other_nor_a_matrix(results):
     rows = read(results, ROWS[1:]) * 4
     with matplotlib.style.context(["default", style.RC]):

@@ -38,6 +38,7 @@ def test_the_caption_of_hole_filling_has_the_gain_in_points_and_the_papers(resul
     assert "The paper shows gains of 1.83 and 5.14 points." in caption
 
 
+@pytest.mark.slow
 def test_a_figure_without_an_eligible_slice_says_so_on_its_canvas(results, tmp_path):
     caption = draw(results, tmp_path, "hole-filling", ROWS[:1])
     assert "No test slice of Segmenter et al. gains Dice from hole filling" in caption

@@ -52,6 +52,7 @@ def test_the_auc_in_the_legend_is_the_one_of_the_summary_over_seeds(results):
         assert class_auc(row, k) == pytest.approx(np.mean(of_seeds), abs=1e-12)
 
 
+@pytest.mark.slow
 def test_a_class_missing_from_the_test_set_is_said_and_does_not_crash(results, tmp_path):
     with SliceStore(results / "data" / "slices.h5") as store:
         spec = tmp_path / "specs" / "experiments" / "few.json"

@@ -59,6 +59,7 @@ def test_float32_that_rounds_to_tf32_is_recorded(
     assert machine.tf32 is rounds
 
 
+@pytest.mark.slow
 def test_float16_scales_its_losses_and_continues_with_the_scale(tiny: Path, tmp_path: Path) -> None:
     changes = {"training": {"epochs": 2, "precision": "float16"}, "network": {"attention": "none"}}
     whole = only_trial(tiny, tmp_path / "whole", **changes)

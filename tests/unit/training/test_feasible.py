@@ -76,6 +76,7 @@ def test_a_fault_in_a_network_from_outside_is_found(
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_the_process_reads_specifications_and_names_the_obstacles() -> None:
     specs = [experiment(), experiment(network={"attention": "x"})]
     values = [spec.to_values() | {"name": name} for spec, name in zip(specs, ("good", "bad"), strict=True)]

@@ -187,6 +187,7 @@ def test_other_stages_hand_nothing_on():
     assert all(torch.equal(value, before[key]) for key, value in state(made).items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PARTS)
 def test_a_few_steps_lower_the_loss_of_the_stage(name):
     made = recipe(width=1 / 16, learning_rate=0.006)

@@ -42,6 +42,7 @@ def _publish_often(finished: Trial, output: Path) -> None:
         publish([finished], "{}", output)
 
 
+@pytest.mark.slow
 def test_two_that_publish_at_once_wait_for_each_other(finished: Trial, tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     both = [context.Process(target=_publish_often, args=(finished, tmp_path)) for _ in range(2)]

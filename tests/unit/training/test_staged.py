@@ -81,6 +81,7 @@ def test_second_stage_starts_from_the_weights_of_the_first_with_a_fresh_adam():
     )
 
 
+@pytest.mark.slow
 def test_a_few_epochs_lower_the_losses_of_both_stages():
     recipe = staged(n_epochs=24)
     rows = [snapshot["losses"][0] for snapshot in epochs(recipe, [BATCH])]

@@ -56,6 +56,7 @@ def test_a_stage_hands_on_its_best_or_its_last_epoch(
     assert not equal(seen[0], seen[1])
 
 
+@pytest.mark.slow
 def test_killed_after_its_last_epoch_a_stage_still_hands_on_its_best(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

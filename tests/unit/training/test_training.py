@@ -33,6 +33,7 @@ def test_a_trial_that_has_ended_is_not_trained_again(
     assert equal(train(renamed), weights)
 
 
+@pytest.mark.slow
 def test_one_training_gives_one_file_to_the_byte(tiny: Path, tmp_path: Path) -> None:
     digests = set()
     for attempt in range(4):
@@ -65,6 +66,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_checkpoint(
     assert not found.finished()
 
 
+@pytest.mark.slow
 def test_best_keeps_the_epoch_of_the_highest_validation_score_and_last_the_last(tiny: Path, tmp_path: Path) -> None:
     best = only_trial(tiny, tmp_path, training={"epochs": 4})
     train(best)

@@ -166,6 +166,7 @@ def test_a_search_of_other_slices_or_options_is_refused(folders: tuple[Path, Pat
         read_found(searched, trained)
 
 
+@pytest.mark.slow
 def test_table_and_picture_are_written_and_equal_results_give_equal_files(
     folders: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ def config(**entries: Any) -> Config:
     return Config.checked(overlay(load([PAPER]), small))
 
 
+@pytest.mark.slow
 def test_what_passed_is_not_built_again_and_what_failed_is(monkeypatch: pytest.MonkeyPatch) -> None:
     found = config(good={}, bad={"network": {"attention": "x"}})
     good, bad = found.resolve("good"), found.resolve("bad")
@@ -37,6 +38,7 @@ def test_what_passed_is_not_built_again_and_what_failed_is(monkeypatch: pytest.M
         check_trainable([bad])
 
 
+@pytest.mark.slow
 def test_without_a_place_for_the_cache_the_check_still_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
