@@ -114,6 +114,11 @@ rule overview:
             audit=rules.verify.output.audit,
             tables=RUN.shown("tables/{protocol}/{name}", CONFIG.tables, ["html"]),
             figures=RUN.shown("figures/{protocol}/{name}", CONFIG.figures, ["png"]),
+            statistics=RUN.shown(
+                "tables/{protocol}/{name}",
+                EVIDENCE if CONFIG.comparison.rows else [],
+                ["html"],
+            ),
         ),
     output:
         html=report(

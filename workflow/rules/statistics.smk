@@ -13,6 +13,11 @@ rule statistics:
             COMPARED if CONFIG.comparison.rows else [],
             ["csv"],
         ),
+        RUN.shown(
+            "tables/{protocol}/{name}",
+            EVIDENCE if CONFIG.comparison.rows else [],
+            TABLE_FILES,
+        ),
 
 
 rule nearest_slice:
@@ -50,7 +55,31 @@ rule compare:
             summaries=comparison_inputs,
         ),
     output:
-        expand(f"{RESULTS}/statistics/{{{{protocol}}}}/{{name}}.csv", name=COMPARED),
+        **{
+            name: report(
+                f"{RESULTS}/statistics/{{protocol}}/{name}.csv",
+                caption="../report/statistics.rst",
+                category="Statistics",
+                subcategory="{protocol}",
+                labels={"file": f"{name}.csv"},
+            )
+            for name in COMPARED
+        },
+        **{
+            f"{name}_table": report(
+                f"{RESULTS}/tables/{{protocol}}/{name}.html",
+                caption="../report/evidence.rst",
+                category="Tables",
+                subcategory="{protocol}",
+                labels={"table": name},
+            )
+            for name in EVIDENCE
+        },
+        others=expand(
+            f"{RESULTS}/tables/{{{{protocol}}}}/{{name}}.{{suffix}}",
+            name=EVIDENCE,
+            suffix=[suffix for suffix in TABLE_FILES if suffix != "html"],
+        ),
         record=f"{RESULTS}/records/compare/{{protocol}}.json",
     log:
         f"{RESULTS}/logs/compare/{{protocol}}.log",
@@ -60,9 +89,10 @@ rule compare:
         job=f"{RESULTS}/specs/jobs/compare/{{protocol}}.json",
         spec=f"{RESULTS}/specs/comparison.json",
         results=lambda wildcards: RESULTS,
-        folder=lambda wildcards, output: Path(output[0]).parent,
+        folder=lambda wildcards, output: Path(output.intervals).parent,
+        tables=lambda wildcards, output: Path(output.claims_table).parent,
     shell:
         logged(
             "python -m mmran --job {params.job:q} compare {params.results:q} --protocol {wildcards.protocol:q}"
-            " --spec {params.spec:q} --output {params.folder:q}"
+            " --spec {params.spec:q} --output {params.folder:q} --tables {params.tables:q}"
         )

@@ -9,9 +9,9 @@ from mmran.cli.verb import Verb
 from mmran.errors import UserError
 
 if TYPE_CHECKING:
-    from mmran.config.claims import Claim
+    from mmran.statistics.claims import Verdict
     from mmran.statistics.comparisons import Comparison
-    from mmran.statistics.intervals import Bootstrap, Interval
+    from mmran.statistics.intervals import Interval
     from mmran.statistics.rows import Row
 
 DEFAULT_REFERENCE = "mmran"
@@ -35,14 +35,18 @@ def _compare_arguments(parser: ArgumentParser) -> None:
         "--spec", type=Path, metavar="COMPARISON.json", help="rows, metrics and claims of a configuration"
     )
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="write every statistic here as csv")
+    parser.add_argument(
+        "--tables", type=Path, metavar="FOLDER", help="write claims, classes, strata, and calibration here for readers"
+    )
 
 
 def _compare(arguments: Namespace) -> None:
     from mmran.config.claims import ComparisonSpec
     from mmran.metrics.names import METRICS
-    from mmran.statistics.comparisons import compare_all, compare_folders
-    from mmran.statistics.intervals import Bootstrap, intervals
-    from mmran.statistics.rows import Families, check_same_slices
+    from mmran.report.evidence import write_evidence
+    from mmran.statistics.collection import Statistics
+    from mmran.statistics.comparisons import Comparison, compare_folders
+    from mmran.statistics.files import write_csv
 
     spec = ComparisonSpec.read(arguments.spec) if arguments.spec else ComparisonSpec((), None, ("dice", "acc"), ())
     metrics = arguments.metrics or spec.metrics
@@ -59,21 +63,20 @@ def _compare(arguments: Namespace) -> None:
         found = compare_folders(rows, others, metrics)
         _print_comparisons(found, f"{arguments.results} minus {arguments.other}")
         if arguments.output:
-            _write(arguments.output, comparisons=found)
+            write_csv(arguments.output / "comparisons.csv", Comparison, found)
         return
     rows = _read_rows(arguments.results, protocol, names)
-    check_same_slices(rows)
-    bootstrap = Bootstrap(Families.of(rows[0]))
     against = _reference(rows, arguments.against or spec.against) if len(rows) > 1 else rows[0]
-    estimated = intervals(rows, metrics, bootstrap)
-    compared = compare_all(rows, against, metrics, bootstrap)
-    _print_intervals(estimated)
-    if compared:
-        _print_comparisons(compared, f"each row minus {against.label}")
-    if arguments.output:
-        _write_all(arguments.output, rows, bootstrap, estimated, compared)
+    statistics = Statistics.of(rows, against, metrics, spec.claims)
+    _print_intervals(statistics.intervals)
+    if statistics.comparisons:
+        _print_comparisons(statistics.comparisons, f"each row minus {against.label}")
     if arguments.spec:
-        _judge(spec.claims, rows, bootstrap, arguments.output)
+        _print_verdicts(statistics.verdicts)
+    if arguments.output:
+        statistics.write(arguments.output, claims=arguments.spec is not None)
+    if arguments.tables:
+        write_evidence(statistics, arguments.tables)
 
 
 def _only_protocol(results: Path) -> str:
@@ -154,45 +157,10 @@ def _print_comparisons(found: "Sequence[Comparison]", title: str) -> None:
         print("\nFewer than three seeds: a small p tells two sets of weights apart, not two methods.")
 
 
-def _write(folder: Path, *, comparisons: "Sequence[Comparison]") -> None:
-    from mmran.statistics.comparisons import Comparison
-    from mmran.statistics.files import write_csv
-
-    write_csv(folder / "comparisons.csv", Comparison, comparisons)
-
-
-def _write_all(
-    folder: Path,
-    rows: "Sequence[Row]",
-    bootstrap: "Bootstrap",
-    estimated: "Sequence[Interval]",
-    compared: "Sequence[Comparison]",
-) -> None:
-    from mmran.statistics.calibration import Calibration, ReliabilityBin, calibrations, reliability_bins
-    from mmran.statistics.files import write_csv
-    from mmran.statistics.intervals import Interval
-    from mmran.statistics.perclass import PerClass, per_class
-    from mmran.statistics.strata import Example, Stratum, by_stratum, examples
-
-    write_csv(folder / "intervals.csv", Interval, estimated)
-    _write(folder, comparisons=compared)
-    write_csv(folder / "perclass.csv", PerClass, per_class(rows, bootstrap))
-    write_csv(folder / "strata.csv", Stratum, by_stratum(rows, bootstrap))
-    write_csv(folder / "worst.csv", Example, examples(rows))
-    write_csv(folder / "calibration.csv", Calibration, calibrations(rows))
-    write_csv(folder / "reliability.csv", ReliabilityBin, reliability_bins(rows))
-
-
-def _judge(claims: "Sequence[Claim]", rows: "Sequence[Row]", bootstrap: "Bootstrap", output: Path | None) -> None:
-    from mmran.statistics.claims import Verdict, judge
-    from mmran.statistics.files import write_csv
-
-    verdicts = judge(claims, {row.label: row for row in rows}, bootstrap)
+def _print_verdicts(verdicts: "Sequence[Verdict]") -> None:
     print("\nclaims")
     for one in verdicts:
         print(f"  {one.verdict:17}  {one.row} over {one.against}, {one.metric} ({one.sentence})")
-    if output:
-        write_csv(output / "claims.csv", Verdict, verdicts)
 
 
 def _trace_arguments(parser: ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mmran.config.experiment import Experiment, Input, Loss, ScheduleSpec, Training
 from mmran.config.schema import schema
-from mmran.config.tables import NEAREST
+from mmran.config.tables import EVIDENCE, NEAREST
 from mmran.data.augmentation import Augmentation
 from mmran.errors import UserError, known_names
 from mmran.networks import option_names, stride_of
@@ -76,6 +76,8 @@ def check_names(values: Mapping[str, Any]) -> None:
             f"config: experiments.{NEAREST}: the name is that of the rival that copies training slices; choose another"
         )
     for table, shown in values["tables"].items():
+        if table in EVIDENCE:
+            raise UserError(f"config: tables.{table}: the statistics have a table of that name; choose another")
         for row in shown["rows"]:
             lookup({**experiments, NEAREST: {}}, row["experiment"], "experiment", f"tables.{table}")
         _check_table(f"config: tables.{table}", shown)

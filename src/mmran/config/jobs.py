@@ -18,7 +18,7 @@ from mmran.config.fingerprints import Fingerprint
 from mmran.config.provenance import code_digests, stage_code
 from mmran.config.source_files import Contents, Files, list_source
 from mmran.config.specs import stage_texts
-from mmran.config.tables import NEAREST
+from mmran.config.tables import EVIDENCE, NEAREST
 from mmran.errors import UserError
 from mmran.files import canonical_json, read_json, sha256_file, sha256_text
 
@@ -188,10 +188,11 @@ class _Planner:
         values = json.loads(self.texts["comparison.json"]) | {"protocol": protocol}
         inputs = [f"nearest_slice/{protocol}", *(f"evaluate/{one}/{protocol}" for one in self.config.compared)]
         written = [f"statistics/{protocol}/{name}.csv" for name in COMPARED]
+        written += [f"tables/{protocol}/{name}.{suffix}" for name in EVIDENCE for suffix in TABLE_FILES]
         self.add(f"compare/{protocol}", values, self.stage_code("compare"), inputs, written)
 
     def add_overview(self) -> None:
-        shown = [name for name, job in self.jobs.items() if job.stage in (VERIFY, "table", "figure")]
+        shown = [name for name, job in self.jobs.items() if job.stage in (VERIFY, "table", "figure", "compare")]
         self.add("overview", {}, self.stage_code("overview"), shown, ["overview.html", "overview.md"])
 
     def add_search(self) -> None:

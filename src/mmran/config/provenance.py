@@ -45,10 +45,7 @@ STAGES = {
     "search_report": ("mmran.report.search",),
     "table": ("mmran.report.tables", "mmran.report.sizes", "mmran.report.notes"),
     "nearest_slice": ("mmran.statistics.nearest_slice",),
-    "compare": tuple(
-        f"mmran.statistics.{name}"
-        for name in ("intervals", "comparisons", "claims", "perclass", "strata", "calibration", "files")
-    ),
+    "compare": ("mmran.statistics.collection", "mmran.report.evidence"),
     "overview": ("mmran.report.overview_text",),
     "figure": ("mmran.report.figures",),
 }

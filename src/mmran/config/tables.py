@@ -10,6 +10,8 @@ from mmran.config.schema import check_choice
 from mmran.config.shown import build_rows, read_shown
 from mmran.files import canonical_json
 
+EVIDENCE = ("claims", "perclass", "strata", "calibration")
+"""Statistics that `mmran compare` also writes as tables for readers, beside those of the configuration."""
 NEAREST = "nearest-slice"
 """Stands in a table for a rival without a network, which copies the nearest training slice."""
 

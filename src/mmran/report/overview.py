@@ -18,6 +18,8 @@ from mmran.data.split_report import SplitReport
 from mmran.errors import UserError
 from mmran.evaluation.record import read_inference
 from mmran.metrics.names import METRICS
+from mmran.report.evidence import TITLES as EVIDENCE_TITLES
+from mmran.report.evidence import verdict_counts
 from mmran.report.formats import MISSING
 from mmran.report.notes import leak_note
 from mmran.report.results import machine_name
@@ -33,7 +35,8 @@ class TableEntry:
 
     Attributes:
         name, protocol, title: which.
-        headline: "label: Dice (%) 75.50, Acc (%) 88.00", the last row, where a paper puts its own method.
+        headline: "label: Dice (%) 75.50, Acc (%) 88.00", the last row, where a paper puts its own method; of claims,
+            how many got which verdict; empty for the other statistics.
         html: the table as a fragment without its style.
     """
 
@@ -170,14 +173,22 @@ def _table(results: Path, path: Path) -> TableEntry:
     title = TableSpec.read(spec).title if spec.is_file() else path.stem
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
+    title = EVIDENCE_TITLES.get(path.stem, title)
     html = path.with_suffix(".html")
     return TableEntry(
         name=path.stem,
         protocol=path.parent.name,
         title=title,
-        headline=headline(rows[-1]) if rows else "",
+        headline=_headline(path.stem, rows),
         html=html.read_text(encoding="utf-8").rpartition("</style>\n")[2] if html.is_file() else "",
     )
+
+
+def _headline(name: str, rows: list[dict[str, str]]) -> str:
+    """What a table says in a line: the verdicts on claims, else its last row."""
+    if name in EVIDENCE_TITLES:
+        return verdict_counts(rows)
+    return headline(rows[-1]) if rows else ""
 
 
 def headline(row: dict[str, str]) -> str:

@@ -12,6 +12,7 @@ from mmran.config.load import load, overlay
 from mmran.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
+NET = {"label": "x", "experiment": "mmran"}
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +138,10 @@ def test_a_specification_reads_back_as_the_experiment_it_was(paper: dict[str, An
         ({"figures": {"figure8": {"paper": {"gain": [1]}}}}, r"figures\.figure8: only kind hole-filling uses paper"),
         ({"figures": {"figure8": {"against": "MMRAN"}}}, r"figures\.figure8: only kind forest uses against"),
         ({"figures": {"forest": {"against": "MRAN"}}}, r"figures\.forest: against: 'MRAN' is the label of 0 rows, exp"),
+        (
+            {"tables": {"claims": {"title": "x", "kind": "metrics", "metrics": ["dice"], "rows": [NET]}}},
+            r"tables\.claims: the statistics have a table of that name",
+        ),
         ({"experiments": {"nearest-slice": {}}}, r"experiments\.nearest-slice: the name is that of the rival"),
         (
             {"tables": {"table3": {"rows": [{"label": "x", "experiment": "nearest-slice"}]}}},
