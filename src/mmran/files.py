@@ -47,7 +47,9 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         flush(path.parent)
     except OSError as error:
         if error.strerror and not isinstance(error, FileNotFoundError):
-            raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+            # HDF5 puts pages of its own into the text.
+            reason = os.strerror(error.errno) if error.errno else " ".join(error.strerror.split())
+            raise UserError(f"{path}: cannot be written ({reason})") from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -81,7 +83,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         flush(path.parent)
     except OSError as error:
         if error.strerror and not isinstance(error, FileNotFoundError):
-            raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+            # HDF5 puts pages of its own into the text.
+            reason = os.strerror(error.errno) if error.errno else " ".join(error.strerror.split())
+            raise UserError(f"{path}: cannot be written ({reason})") from error
         raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

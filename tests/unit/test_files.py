@@ -49,6 +49,14 @@ def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
         write_json(tmp_path / "file" / "below" / "x.json", {})
 
 
+def test_pages_of_hdf5_about_a_full_disk_are_one_line(tmp_path: Path) -> None:
+    message = "Unable to extend file properly, errno = 28 (file write failed: time = now\n, buf = 0x5610)"
+    for error in (OSError(28, message), OSError(0, message)):
+        with pytest.raises(UserError, match="cannot be written") as raised, atomic_path(tmp_path / "slices.h5"):
+            raise error
+        assert str(raised.value).isprintable()
+
+
 def test_results_can_be_read_by_whom_the_umask_allows(tmp_path: Path) -> None:
     write_text(tmp_path / "x", "")
     plain = tmp_path / "plain"

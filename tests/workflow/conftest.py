@@ -75,7 +75,8 @@ from mmran.config.load import load
 from mmran.config.reruns import judge
 verdict = judge(Config.checked(load(["config.yaml"])))
 digests = {name: job.digest for name, job in verdict.jobs.items()}
-print(json.dumps({"digests": digests, "would_run": verdict.would_run()}))
+modules = sorted({module for job in verdict.jobs.values() for module in job.code})
+print(json.dumps({"digests": digests, "would_run": verdict.would_run(), "modules": modules}))
 """
 
 
@@ -112,10 +113,17 @@ class House:
 
     def judged(self) -> tuple[set[str], dict[str, str]]:
         """The jobs that `mmran plan` and `mmran why` say would run, and the digest of every job."""
+        values = self._verdict()
+        return set(values["would_run"]), values["digests"]
+
+    def modules(self) -> list[str]:
+        """Every module that decides a result."""
+        return list(self._verdict()["modules"])
+
+    def _verdict(self) -> dict[str, Any]:
         done = self.run(sys.executable, "-c", _JUDGE)
         assert done.returncode == 0, done.stderr
-        values = json.loads(done.stdout)
-        return set(values["would_run"]), values["digests"]
+        return dict(json.loads(done.stdout))
 
     def finish(self) -> None:
         """Write files and records as a whole run leaves them."""

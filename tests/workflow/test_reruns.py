@@ -127,17 +127,6 @@ def test_why_names_the_difference(finished: House) -> None:
     assert "nothing would rerun" in finished.mmran("why", "dynamic").stdout
 
 
-# Each line of these files decides something; the replacement changes it and keeps the syntax.
-SOURCES = {
-    "src/mmran/networks/attention.py": "import torch",
-    "src/mmran/training/losses.py": "import torch",
-    "src/mmran/data/augment.py": "import torch",
-    "src/mmran/data/splits.py": "import numpy as np",
-    "src/mmran/evaluation/postprocess.py": "import numpy as np",
-    "src/mmran/metrics/classification.py": "import numpy as np",
-    "src/mmran/report/tables.py": "from pathlib import Path",
-    "src/mmran/networks/complexity.py": "from mmran",
-}
 OPTIONS: tuple[tuple[str, object], ...] = (
     ("data.phantom.seed", 4),
     ("data.field_of_view_mm", 240.0),
@@ -153,13 +142,15 @@ OPTIONS: tuple[tuple[str, object], ...] = (
 )
 
 
-@pytest.mark.parametrize("draw", range(5))
+@pytest.mark.parametrize("draw", range(6))
 def test_the_jobs_that_run_after_any_edit_are_those_whose_digest_changed(draw: int, finished: House) -> None:
+    """The same without Snakemake, with more edits: tests/unit/config/test_any_edit.py."""
     _, before = finished.judged()
     choose = random.Random(draw)
-    if choose.random() < 0.5:
-        path = choose.choice(list(SOURCES))
-        finished.edit(path, SOURCES[path], f"UNUSED = {draw}\n{SOURCES[path]}")
+    if draw % 2:
+        module = finished.path / "src" / choose.choice(finished.modules()).replace(".", "/")
+        file = module.with_suffix(".py") if module.with_suffix(".py").is_file() else module / "__init__.py"
+        file.write_text(f"{file.read_text()}\nUNUSED = {draw}\n")
     else:
         key, value = choose.choice(OPTIONS)
         changes: dict[str, Any] = {}

@@ -30,11 +30,14 @@ def lookup(names: Mapping[str, Any], name: str, kind: str, where: str = "") -> A
 
 
 def check_numbers(values: Any, where: str = "") -> None:
-    """Refuse numbers that are infinite or none.
+    """Refuse numbers that are infinite or none, and keys that are no texts.
 
     Raises:
         UserError: with the key.
     """
+    if isinstance(values, Mapping) and (odd := [key for key in values if not isinstance(key, str)]):
+        place = f" {where}:" if where else ""
+        raise UserError(f"config:{place} key {odd[0]} is no text; quote it: '{odd[0]}'")
     if isinstance(values, float) and not math.isfinite(values):
         raise UserError(f"config: {where}: {values} is not a finite number")
     if isinstance(values, Mapping | list):

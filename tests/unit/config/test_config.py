@@ -153,6 +153,10 @@ def test_a_specification_reads_back_as_the_experiment_it_was(paper: dict[str, An
         ),
         ({"protocols": {"paper": {"method": "slcie"}}}, r"'slcie' is unknown; did you mean 'slice'"),
         (
+            {"experiments": {123: {}}},
+            r"config: experiments: key 123 is no text; quote it: '123'",
+        ),
+        (
             {"experiments": {"x": {"training": {"learning_rate": math.nan}}}},
             r"learning_rate: nan is not a finite number",
         ),
