@@ -23,8 +23,7 @@ rule convert:
     input:
         **read_by(
             "convert",
-            # A function: in a name, braces would be wildcards.
-            source=lambda wildcards: CONFIG.source or rules.phantom.output.slices,
+            source=CONFIG.source or rules.phantom.output.slices,
         ),
     output:
         store=f"{RESULTS}/data/slices.h5",

@@ -59,7 +59,7 @@ def _text(dataset: h5py.Dataset, file: str, *, in_cell: bool = False) -> str:
             return _string(raw, file)
         case "u" if matlab_class == "char" or (matlab_class is None and raw.size != 1):
             return _characters(raw, file)
-        case "i" | "u" | "f" if raw.size == 1:
+        case "i" | "u" | "f" if raw.size == 1 and matlab_class != "logical":
             return _number(raw.item(), file)
     raise SliceError(file, f"PID holds {raw.size} values of type {raw.dtype}, expected text or one number")
 

@@ -190,6 +190,7 @@ def _start(workflow: Any, values: Mapping[str, Any]) -> Run:
     )
     leave_paths_alone(workflow)
     config.require_source()
+    check_places(config)
     if workflow.is_main_process:
         searched = [] if config.search is None else [config.search.experiment]
         check_trainable([*map(config.resolve, config.experiments()), *searched])
@@ -207,6 +208,24 @@ def _as_written(workflow: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     for path in workflow.configfiles:
         read_yaml(path)
     return as_typed(values, sys.argv)
+
+
+def check_places(config: Config) -> None:
+    """Refuse places at which Snakemake fails with a traceback.
+
+    Raises:
+        UserError: the results lie in a file, or a source has a name that is a pattern to Snakemake.
+    """
+    for place in (config.results, *config.results.parents):
+        if place.exists() and not place.is_dir():
+            raise UserError(
+                f"config: results: {place} is a file, expected a folder; choose another one or move the file"
+            )
+    for source in config.source or ():
+        if "{" in source or "}" in source:
+            raise UserError(
+                f"config: source: {source}: Snakemake takes braces for a pattern; rename the folder, or link to it"
+            )
 
 
 def _require(owner: Any, *names: str) -> None:

@@ -86,6 +86,7 @@ def test_a_pid_is_read_as_its_tool_wrote_it(tmp_path: Path, write: Callable[[h5p
         (put("PID", np.array([0xD800, 65], dtype=np.uint16)), r"PID is '\\ud800A', expected a patient"),
         (put("PID", np.array([CODES, CODES], dtype=np.uint16), "char"), "matrix of 9 x 2 characters, expected one row"),
         (put("PID", np.array([[1.5]])), "PID is 1.5, expected text or a whole number"),
+        (put("PID", np.array([[1]], dtype=np.uint8), "logical"), "PID holds 1 values of type uint8, expected text"),
         (put("PID", -3), "PID is -3, expected text or a whole number"),
         (put("PID", np.nan), "PID is nan, expected text or a whole number"),
         (put("PID", np.array([1.0, 2.0])), "PID holds 2 values of type float64, expected text or one number"),

@@ -17,6 +17,7 @@ from mmran.workflow.start import (
     Run,
     _as_written,
     _with_moved_results,
+    check_places,
     find_config,
     leave_paths_alone,
     refuse_storage,
@@ -49,6 +50,24 @@ def test_a_storage_provider_is_refused() -> None:
     refuse_storage(SimpleNamespace(storage_settings=SimpleNamespace(default_storage_provider=None)))
     with pytest.raises(UserError, match="--default-storage-provider"):
         refuse_storage(SimpleNamespace(storage_settings=SimpleNamespace(default_storage_provider="s3")))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"results": "a.txt", "source": "phantom"}, "config: results: a.txt is a file, expected a folder"),
+        ({"results": "a.txt/deep/er", "source": "phantom"}, "config: results: a.txt is a file, expected a folder"),
+        ({"results": "new", "source": "sl{ic}es"}, r"config: source: sl\{ic\}es: Snakemake takes braces"),
+    ],
+)
+def test_places_at_which_snakemake_fails_are_refused(
+    values: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").write_text("")
+    check_places(Config({"results": "new", "source": ["slices", "a.zip"]}))
+    with pytest.raises(UserError, match=message):
+        check_places(Config(values))
 
 
 def test_a_snakemake_that_lacks_what_is_wrapped_is_refused_in_one_line() -> None:
