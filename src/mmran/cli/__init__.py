@@ -15,6 +15,7 @@ from mmran.cli import (
     compare,
     data,
     experiments,
+    fetch,
     figures,
     inference,
     networks,
@@ -34,6 +35,7 @@ VERBS: tuple[Verb, ...] = (
     *experiments.VERBS,
     *accept.VERBS,
     *networks.VERBS,
+    *fetch.VERBS,
     *data.VERBS,
     *running.VERBS,
     *training.VERBS,
@@ -47,7 +49,7 @@ VERBS: tuple[Verb, ...] = (
 
 STAGES = {
     "before a run": ("plan", "why", "accept", "networks"),
-    "data": ("phantom", "convert", "verify", "split"),
+    "data": ("fetch", "phantom", "convert", "verify", "split"),
     "training": ("run", "train", "search"),
     "evaluation": ("predict", "evaluate", "nearest-slice"),
     "results": ("compare", "trace", "table", "figure", "search-report", "show", "overview", "verify-results"),
