@@ -1,4 +1,4 @@
-"""Verbs that hand trained models to other people, and apply them: package, segment."""
+"""Verbs that hand trained models to other people, apply and export them: package, segment, export."""
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
@@ -123,6 +123,31 @@ def _segment(arguments: Namespace) -> None:
         raise UserError(f"{n} of {len(search.images)} files failed, one line each above; the others are done")
 
 
+def _export_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a package of `mmran package`")
+    parser.add_argument("--format", required=True, choices=("onnx", "torch"), help="ONNX, or torch.export")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the files (default: MODEL/FORMAT)")
+    parser.add_argument(
+        "--images", type=Path, nargs="+", metavar="IMAGE", default=[], help="compare on these images instead of noise"
+    )
+
+
+def _export(arguments: Namespace) -> None:
+    from mmran.inference.export import export
+    from mmran.inference.images.base import ReadOptions
+    from mmran.inference.images.find import find_images
+
+    output = arguments.output or arguments.model / arguments.format
+    images = []
+    for found in find_images(arguments.images, output, ReadOptions()).images if arguments.images else []:
+        images += [found.file.read(i).pixels for i in range(found.file.open())]
+    for one in export(arguments.model, arguments.format, output, images):
+        size = "any height and width" if one.any_size else "the height and width of training"
+        print(
+            f"{output / one.file}: any batch, {size}; differs from torch by at most {one.difference:.1e} in probability"
+        )
+
+
 VERBS = (
     Verb(
         "package",
@@ -146,5 +171,16 @@ VERBS = (
         "example: mmran segment models/mmran scans/ --output masks",
         _segment_arguments,
         _segment,
+    ),
+    Verb(
+        "export",
+        "a model for programs without mmran: ONNX or torch.export",
+        "Write one file for each network of a package, compare its probabilities with torch, and describe inputs,\n"
+        "outputs, and preprocessing. Average the outputs of all files.\n\n"
+        "reads:   MODEL (`mmran package` writes it)\n"
+        "writes:  DIR/*.onnx or DIR/*.pt2, DIR/export.json\n"
+        "example: mmran export models/mmran --format onnx",
+        _export_arguments,
+        _export,
     ),
 )

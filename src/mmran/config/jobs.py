@@ -95,6 +95,17 @@ def plan_search(config: Config, digest_of: Callable[[Job], str] = lambda job: jo
     return planner.jobs
 
 
+def plan_models(config: Config, digest_of: Callable[[Job], str] = lambda job: job.digest) -> dict[str, Job]:
+    """The jobs of `snakemake models`, which no table needs, and all that they read."""
+    planner = _Planner(config, digest_of)
+    planner.add_data()
+    for protocol in config.protocols:
+        for experiment in config.experiments():
+            planner.add_experiment(experiment, protocol)
+            planner.add_package(experiment, protocol)
+    return planner.jobs
+
+
 class _Planner:
     def __init__(self, config: Config, digest_of: Callable[[Job], str]) -> None:
         self.config = config
@@ -194,6 +205,13 @@ class _Planner:
     def add_overview(self) -> None:
         shown = [name for name, job in self.jobs.items() if job.stage in (VERIFY, "table", "figure", "compare")]
         self.add("overview", {}, self.stage_code("overview"), shown, ["overview.html", "overview.md"])
+
+    def add_package(self, name: str, protocol: str) -> None:
+        values = {"license": self.config.values["data"].get("license")}
+        inputs = [CONVERT, f"split/{protocol}", f"train/{name}/{protocol}", f"evaluate/{name}/{protocol}"]
+        folder = f"models/{protocol}/{name}"
+        written = [f"{folder}/{file}" for file in ("package.json", "spec.json", "results.csv", "README.md", "weights")]
+        self.add(f"package/{name}/{protocol}", values, self.stage_code("package"), inputs, written)
 
     def add_search(self) -> None:
         protocol = self.config.protocols[0]

@@ -41,6 +41,7 @@ STAGES = {
     "predict": ("mmran.evaluation.predict",),
     "evaluate": ("mmran.evaluation.evaluate",),
     "networks": ("mmran.networks.complexity",),
+    "package": ("mmran.inference.package",),
     "search": ("mmran.tune.search", "mmran.tune.runner"),
     "search_report": ("mmran.report.search",),
     "table": ("mmran.report.tables", "mmran.report.sizes", "mmran.report.notes"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from mmran.config.accepted import KnownDigests, read_acceptances
 from mmran.config.configuration import Config
-from mmran.config.jobs import Job, plan_jobs, plan_search
+from mmran.config.jobs import Job, plan_jobs, plan_models, plan_search
 from mmran.config.made import Made
 from mmran.config.source_files import Files
 from mmran.config.tables import NEAREST
@@ -60,12 +60,12 @@ class Verdict:
         return dict(Counter(self.jobs[name].stage for name in self.would_run()))
 
 
-def judge(config: Config, *, search: bool = False) -> Verdict:
+def judge(config: Config, *, all_targets: bool = False) -> Verdict:
     """Compare every job of a configuration with what its results record.
 
     Args:
         config: the configuration.
-        search: judge the jobs of the search too.
+        all_targets: judge the jobs of `snakemake search` and `snakemake models` too.
 
     Raises:
         UserError: the source, or a csv of a protocol, cannot be read; the acceptances are damaged.
@@ -73,7 +73,9 @@ def judge(config: Config, *, search: bool = False) -> Verdict:
     results = config.results
     known = KnownDigests(read_acceptances(results))
     jobs = plan_jobs(config, known)
-    if search and config.search:
+    if all_targets:
+        jobs |= plan_models(config, known)
+    if all_targets and config.search:
         jobs |= plan_search(config, known)
     reasons, code_alone = {}, {}
     for name, job in jobs.items():

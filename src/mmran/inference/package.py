@@ -33,7 +33,7 @@ from mmran.training.trial import Trial, plan_trials
 _TOGETHER = 64
 """Training slices that are read at a time."""
 
-DATA_LICENSE = "not stated by who packaged it"
+DATA_LICENSE = "not stated"
 
 
 def package(

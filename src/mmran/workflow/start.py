@@ -80,7 +80,7 @@ class Run:
         try:
             if self._workflow.executor_plugin.name == "slurm":
                 slurm.check(self.config)
-            verdict = self._verdict or judge(self.config, search=True)
+            verdict = self._verdict or judge(self.config, all_targets=True)
             jobs = {f"jobs/{name}.json": canonical_json(job_json(job)) for name, job in verdict.jobs.items()}
             hold_specs(self.config.results, stage_texts(self.config) | jobs)
             record_times(self.config.results, verdict)
@@ -127,7 +127,7 @@ class Run:
             if executes and workflow.execution_settings.no_hooks and not workflow.dryrun:
                 raise WorkflowError("--no-hooks: a run has to write its specifications when it starts; leave it out")
             try:
-                self._verdict = judge(self.config, search=True)
+                self._verdict = judge(self.config, all_targets=True)
             except UserError as error:
                 if executes:
                     raise WorkflowError(str(error)) from None

@@ -111,8 +111,13 @@ def suffixed(base: Path, ending: str) -> Path:
     return base.with_name(base.name + ending)
 
 
-def require(module: str, what: str) -> ModuleType:
+def require(module: str, what: str, *, extra: str = "images") -> ModuleType:
     """Import an optional library.
+
+    Args:
+        module: its name.
+        what: what needs it.
+        extra: extra of mmran that installs it.
 
     Raises:
         UserError: it is not installed; names the extra that installs it.
@@ -121,5 +126,5 @@ def require(module: str, what: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise UserError(
-            f"{what} needs {module.partition('.')[0]}, which is not installed; run pip install 'mmran[images]'"
+            f"{what} needs {module.partition('.')[0]}, which is not installed; run pip install 'mmran[{extra}]'"
         ) from error
