@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.workflow.conftest import House
+from tests.workflow.conftest import TINY, House
 
 pytestmark = [pytest.mark.workflow, pytest.mark.slow]
 
@@ -20,6 +20,7 @@ def test_models_are_beside_the_tables_and_are_packaged_again_with_what_they_hold
         record = json.loads((house.path / "results" / "models" / "paper" / name / "package.json").read_text())
         assert record["experiment"] == name
     assert house.jobs("models") == set()
-    house.configure(data={"phantom": {"patients": 15, "size": 32, "seed": 3}, "license": "drawn"})
+    data = {"field_of_view_mm": 250.88, "keep_going": False, "phantom": TINY["data"]["phantom"]}
+    house.configure(data=data | {"license": "drawn"})
     assert house.jobs("models") == wanted
     assert house.jobs() == set()
