@@ -59,7 +59,7 @@ rule compare:
             name: report(
                 f"{RESULTS}/statistics/{{protocol}}/{name}.csv",
                 caption="../report/statistics.rst",
-                category="Statistics",
+                category="Intervals and tests",
                 subcategory="{protocol}",
                 labels={"file": f"{name}.csv"},
             )

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from mmran.evaluation.postprocess import RAW
 from mmran.metrics.names import METRICS
 from mmran.report.formats import MISSING, Cell, Column, Table, write_table
 from mmran.statistics.calibration import Calibration
@@ -41,8 +42,8 @@ def claims_table(verdicts: Sequence[Verdict]) -> Table:
     """What the paper claims, what its printed numbers allow at best, and what our rows show."""
     columns: dict[str, tuple[str, Callable[[Verdict], Cell]]] = {
         "claim": ("claim", lambda one: Cell(one.sentence)),
-        "row": ("row", lambda one: Cell(one.row)),
-        "against": ("against", lambda one: Cell(one.against)),
+        "row": ("row", lambda one: _name(one.row)),
+        "against": ("against", lambda one: _name(one.against)),
         "metric": ("metric", lambda one: Cell(METRICS[one.metric].title)),
         "printed_row": ("printed", lambda one: _paper(one.metric, one.printed_row)),
         "printed_against": ("printed against", lambda one: _paper(one.metric, one.printed_against)),
@@ -81,7 +82,7 @@ def per_class_table(found: Sequence[PerClass]) -> Table:
     rows = []
     for (row, name), measures in by_line.items():
         first = next(iter(measures.values()))
-        cells = [Cell(row), Cell(name), Cell(str(first.n_slices)), Cell(str(first.n_families))]
+        cells = [_name(row), Cell(name), Cell(str(first.n_slices)), Cell(str(first.n_families))]
         rows.append((*cells, *(_percent(measures.get(measure)) for measure in READERS)))
     return Table("perclass", TITLES["perclass"], tuple(columns), tuple(rows), _NOTES)
 
@@ -96,7 +97,7 @@ def strata_table(found: Sequence[Stratum]) -> Table:
     rows = []
     for (row, stratum), metrics in by_line.items():
         first = next(iter(metrics.values()))
-        cells = [Cell(row), Cell(stratum), Cell(str(first.n_slices)), Cell(str(first.n_families))]
+        cells = [_name(row), Cell(stratum), Cell(str(first.n_slices)), Cell(str(first.n_families))]
         rows.append((*cells, *(_percent(metrics.get(metric)) for metric in _STRATUM_TITLES)))
     sizes = (
         "Sizes: thirds of the training slices by tumor area. MR patients: gliomas whose patient number starts with MR."
@@ -112,7 +113,7 @@ def calibration_table(found: Sequence[Calibration]) -> Table:
     )
     rows = tuple(
         (
-            *(Cell(one.row), Cell(f"{100 * one.ece:.1f}"), Cell(f"{one.brier:.3f}"), Cell(f"{one.log_loss:.3f}")),
+            *(_name(one.row), Cell(f"{100 * one.ece:.1f}"), Cell(f"{one.brier:.3f}"), Cell(f"{one.log_loss:.3f}")),
             *(
                 Cell(MISSING if one.slope is None else f"{one.slope:.2f}"),
                 Cell(str(one.n_slices)),
@@ -135,6 +136,11 @@ def verdict_counts(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 _NOTES = (INTERVALS_NOTE,)
+
+
+def _name(row: str) -> Cell:
+    """EXPERIMENT/VARIANT; without the variant where masks are as predicted."""
+    return Cell(row.removesuffix(f"/{RAW}"))
 
 
 def _value(metric: str, value: float | None) -> str:

@@ -131,7 +131,8 @@ def to_markdown(overview: Overview) -> str:
         parts.append("\n## Tables\n")
         for table in overview.tables:
             link = f"[{escape.markdown(table.title)}](tables/{table.protocol}/{table.name}.md)"
-            parts.append(f"- {link}, protocol {escape.markdown(table.protocol)}: {escape.markdown(table.headline)}")
+            said = f": {escape.markdown(table.headline)}" if table.headline else ""
+            parts.append(f"- {link}, protocol {escape.markdown(table.protocol)}{said}")
     if overview.figures:
         parts.append("\n## Figures\n")
         for figure in overview.figures:

@@ -41,6 +41,13 @@ def test_a_claim_has_print_and_ours_side_by_side():
     assert verdict_counts(rows) in ("1 indistinguishable, 1 untestable", "2 untestable")
 
 
+def test_a_row_names_its_variant_unless_it_is_the_predicted_mask():
+    net = sample("net/raw")
+    filled = sample("net/pkp", draw=1)
+    per_class = evidence_tables(Statistics.of([net, filled], net, ["dice"], ()))[1]
+    assert [cells[0].text for cells in per_class.rows] == ["net"] * 3 + ["net/pkp"] * 3
+
+
 def test_classes_and_strata_have_one_line_each_with_intervals():
     _, per_class, strata, calibration = evidence_tables(statistics())
     assert len(per_class.rows) == 2 * 3

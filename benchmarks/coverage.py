@@ -1,4 +1,4 @@
-"""How often intervals hold the truth and tests call equal networks different: `python benchmarks/intervals.py`.
+"""How often intervals hold the truth and tests call equal networks different: `python benchmarks/coverage.py`.
 
 Simulates test sets of 209 and 137 patient families (the whole data set, and two thirds of it) with 1 to 38 slices
 each, whose values share a part of their variance (the intraclass correlation, ICC). Goals: a coverage of .93 to .97,
