@@ -44,7 +44,13 @@ rule evaluate:
             split=rules.split.output.csv,
         ),
     output:
-        cases=f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/cases.csv",
+        cases=report(
+            f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/cases.csv",
+            caption="../report/cases.rst",
+            category="Cases",
+            subcategory="{protocol}",
+            labels={"experiment": "{experiment}"},
+        ),
         summary=f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/summary.json",
         record=f"{RESULTS}/records/evaluate/{{experiment}}/{{protocol}}.json",
     log:

@@ -7,7 +7,7 @@ present one.
 import statistics
 from collections.abc import Mapping, Sequence
 
-from mmran.config.tables import TableRow, TableSpec
+from mmran.config.tables import NEAREST, TableRow, TableSpec
 from mmran.errors import UserError
 from mmran.evaluation.summary import Summary, Values
 from mmran.metrics.names import METRICS
@@ -188,7 +188,7 @@ def _notes(spec: TableSpec, summaries: Sequence[Summary], several: bool) -> list
         f"Protocol {first.protocol}; n: test slices; data {first.digests['data'][:12]}, "
         f"split {first.digests['split'][:12]}."
     )
-    numbers = sorted({len(summary.seeds) for summary in summaries})
+    numbers = sorted({len(summary.seeds) for summary in summaries if summary.experiment != NEAREST})
     if several:
         counted = " or ".join(str(number) for number in numbers)
         notes.append(f"Mean ± standard deviation over the seeds; a row has {counted}.")

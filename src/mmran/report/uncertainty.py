@@ -65,7 +65,7 @@ def measure(rows: Sequence[Row], metrics: Sequence[str]) -> Uncertainty:
         not_worse={metric: marks for metric, marks in not_worse.items() if marks},
         n_families=len(bootstrap.families),
         few_families=bootstrap.families.few,
-        certifies_methods=min(len(row.seeds) for row in rows) >= METHOD_SEEDS,
+        certifies_methods=min((len(row.seeds) for row in rows if not row.is_copied), default=1) >= METHOD_SEEDS,
     )
 
 

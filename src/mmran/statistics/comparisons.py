@@ -37,7 +37,7 @@ class Comparison:
         p_holm: p after Holm's correction over the rows compared by this metric.
         test: "sign-flip exact", "sign-flip", or "t" over families and seeds; "at chance" where a row has learned
             nothing of the task (`Row.chance`), and a test would only say that the other was trained.
-        certifies: "methods" with three seeds or more on both sides, else "weights".
+        certifies: "methods" with three seeds or more on both sides, else "weights"; copied slices need no seeds.
         n_slices, n_families, n_seeds, against_n_seeds: how many.
         few_families: whether there are too few families for the interval to hold its level.
         cases, against_cases: SHA-256 of either cases.csv.
@@ -93,6 +93,7 @@ def compare(row: Row, against: Row, metric: str, bootstrap: Bootstrap | None = N
         bootstrap = Bootstrap(families)
     first, second = (bootstrap.estimate(one, metric) for one in (a, b))
     k_a, k_b = len(a.seeds), len(b.seeds)
+    fewest = min([len(one.seeds) for one in (a, b) if not one.is_copied], default=1)
     untested = a.at_chance(metric) or b.at_chance(metric)
     result = Comparison(
         row=a.label,
@@ -110,8 +111,8 @@ def compare(row: Row, against: Row, metric: str, bootstrap: Bootstrap | None = N
         high=None,
         p=None,
         p_holm=None,
-        test="at chance" if untested else _test_of(min(k_a, k_b), families),
-        certifies="methods" if min(k_a, k_b) >= METHOD_SEEDS else "weights",
+        test="at chance" if untested else _test_of(fewest, families),
+        certifies="methods" if fewest >= METHOD_SEEDS else "weights",
         n_slices=len(a.seeds[0]),
         n_families=len(families),
         n_seeds=k_a,
@@ -125,12 +126,13 @@ def compare(row: Row, against: Row, metric: str, bootstrap: Bootstrap | None = N
     difference = first.value - second.value
     resampled = first.resampled - second.resampled
     bounds = percentile_interval(resampled)
-    if min(k_a, k_b) > 1:
+    if fewest > 1:
         components = [(float(resampled.var(ddof=1)), float(family_df(families)))]
         if a.digest == b.digest:  # two variants of the same trainings: their seeds are paired too
             components.append((float((first.by_seed - second.by_seed).var(ddof=1)) / k_a, k_a - 1.0))
         else:
-            components += [(first.seed_variance, k_a - 1.0), (second.seed_variance, k_b - 1.0)]
+            seeds = ((first.seed_variance, k_a - 1.0), (second.seed_variance, k_b - 1.0))
+            components += [one for one in seeds if one[1] > 0]
         bounds = None if bounds is None else t_interval(difference, components)
         p = t_test(difference, components) if bounds is not None and not untested else None
     elif untested:

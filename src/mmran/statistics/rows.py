@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mmran.config.tables import NEAREST
 from mmran.data.cheng import CLASS_NAMES
 from mmran.errors import UserError
 from mmran.evaluation.cases import read_cases
@@ -79,6 +80,11 @@ class Row:
                 numbers = f"{seeds[0]['seed'].iloc[0]} and {cases['seed'].iloc[0]}"
                 raise UserError(f"{self.label}: seeds {numbers} tested different slices; evaluate both on one split")
         return seeds
+
+    @property
+    def is_copied(self) -> bool:
+        """Whether it copies training slices: nothing is drawn, so that another seed would change nothing."""
+        return self.experiment == NEAREST
 
     @cached_property
     def chance(self) -> frozenset[str]:

@@ -202,3 +202,13 @@ def test_masks_that_mark_the_whole_slice_are_at_chance():
     whole = 2 * frame["tumor_mm2"] / (frame["tumor_mm2"] + frame["image_mm2"])
     assert row(frame.assign(dice=whole)).chance == {"masks"}
     assert not row(frame.assign(dice=whole + 0.01)).chance
+
+
+def test_copied_slices_need_no_seeds_to_be_compared_with_a_method():
+    net = sample("net", seeds=(1, 2, 3))
+    copied = row(cases(draw=7, name="nearest-slice"), "nearest-slice")
+    found = compare(net, copied, "dice")
+    assert (found.test, found.certifies, found.n_seeds, found.against_n_seeds) == ("t", "methods", 3, 1)
+    assert found.low < found.difference < found.high
+    alone = compare(sample("net", seeds=(1,)), copied, "dice")
+    assert (alone.test, alone.certifies) == ("sign-flip", "weights")
