@@ -80,9 +80,9 @@ def _millimeters(text: str) -> float:
 
 
 def _segment(arguments: Namespace) -> None:
+    from mmran.data.images.base import ReadOptions
+    from mmran.data.images.find import find_images
     from mmran.files import ensure_dir, locked
-    from mmran.inference.images.base import ReadOptions
-    from mmran.inference.images.find import find_images
     from mmran.inference.progress import Progress
     from mmran.inference.segment import Options, Segmentation, load_model, settings
     from mmran.inference.table import Table
@@ -133,9 +133,9 @@ def _export_arguments(parser: ArgumentParser) -> None:
 
 
 def _export(arguments: Namespace) -> None:
+    from mmran.data.images.base import ReadOptions
+    from mmran.data.images.find import find_images
     from mmran.inference.export import export
-    from mmran.inference.images.base import ReadOptions
-    from mmran.inference.images.find import find_images
 
     output = arguments.output or arguments.model / arguments.format
     images = []

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mmran.data.batches import normalize_
+from mmran.data.images.base import require
 from mmran.errors import UserError
 from mmran.files import atomic_folder, write_json
-from mmran.inference.images.base import require
 from mmran.inference.model import Model
 
 FORMATS = ("onnx", "torch")

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmran.data.images.base import Spacing
 from mmran.inference.model import Prediction
-from mmran.inference.placement import Placement, Spacing
+from mmran.inference.placement import Placement
 from mmran.metrics import overlap, surface
 
 DIGITS = 6

@@ -17,11 +17,12 @@ from torch import Tensor
 from mmran.config.experiment import Experiment
 from mmran.config.provenance import code_digests
 from mmran.data.batches import intensity_percentiles, normalize_
+from mmran.data.images.base import Spacing
 from mmran.data.store import narrow
 from mmran.errors import UserError, known_names
 from mmran.evaluation.postprocess import RAW, VARIANTS
 from mmran.files import sha256_file
-from mmran.inference.placement import Placement, Spacing
+from mmran.inference.placement import Placement
 from mmran.inference.record import SPEC, Package
 from mmran.inference.unlike import Seen, unlike
 from mmran.networks import NETWORKS

@@ -8,11 +8,9 @@ from numpy.typing import NDArray
 
 from mmran.config.experiment import Input
 from mmran.data.geometry import fit_image, network_spacing_mm, restore
+from mmran.data.images.base import Spacing
 from mmran.errors import UserError
 from mmran.inference.record import TrainingImages
-
-Spacing = tuple[float, float]
-"""Millimeters between rows and between columns."""
 
 SPACING_TOLERANCE = 0.02
 """How far outside the range of training a network pixel may be before the image is scaled."""

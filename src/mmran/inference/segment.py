@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmran.config.experiment import Experiment
+from mmran.data.images.base import ReadOptions, suffixed
+from mmran.data.images.find import Found
+from mmran.data.images.pictures import write_picture
 from mmran.data.matlab import SliceError
 from mmran.errors import UserError
 from mmran.evaluation.postprocess import RAW
 from mmran.files import sha256_file
-from mmran.inference.images.base import ReadOptions, suffixed
-from mmran.inference.images.find import Found
-from mmran.inference.images.pictures import write_picture
 from mmran.inference.measure import SliceRow, TruthRow
 from mmran.inference.model import Model, Prepared, Raw, checked_image, choose_device
 from mmran.inference.overlay import overlay

@@ -9,9 +9,9 @@ from statistics import fmean, median
 from types import TracebackType
 from typing import Any, TextIO
 
+from mmran.data.images.find import Found
 from mmran.errors import UserError
 from mmran.files import ensure_dir, read_json, write_json, write_text
-from mmran.inference.images.find import Found
 from mmran.inference.measure import SliceRow, TruthRow, csv_lines
 
 PREDICTIONS, TRUTH, SETTINGS = "predictions.csv", "truth.csv", "segment.json"

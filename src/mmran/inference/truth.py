@@ -9,14 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mmran.data.cheng import parse_slice
+from mmran.data.images import cjdata, pictures
+from mmran.data.images.base import ReadOptions
+from mmran.data.images.dicom import Dicom
+from mmran.data.images.find import Found
+from mmran.data.images.nifti import Nifti
+from mmran.data.images.pictures import Picture
 from mmran.data.matlab import SliceError, file_bytes
 from mmran.errors import UserError, known_names
-from mmran.inference.images import cjdata, pictures
-from mmran.inference.images.base import ReadOptions
-from mmran.inference.images.dicom import Dicom
-from mmran.inference.images.find import Found
-from mmran.inference.images.nifti import Nifti
-from mmran.inference.images.pictures import Picture
 
 LABELS = "labels.csv"
 

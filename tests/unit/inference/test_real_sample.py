@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from mmran.cli import main
+from mmran.data.images.cjdata import read_mask
 from mmran.data.store import SliceStore
 from mmran.evaluation.predictions import TUMOR_BYTE, read_predictions
-from mmran.inference.images.cjdata import read_mask
 from mmran.inference.package import package
 from tests.unit.inference.results import make_results
 

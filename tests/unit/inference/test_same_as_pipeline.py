@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mmran.cli import main
+from mmran.data.images.cjdata import read_mask
 from mmran.data.store import SliceStore
 from mmran.evaluation.predictions import TUMOR_BYTE, read_predictions
-from mmran.inference.images.cjdata import read_mask
 
 Masks = dict[int, NDArray[np.bool_]]
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mmran.cli import main
 from mmran.data.cheng import read_slice
-from tests.unit.inference.dicoms import write_series
+from tests.unit.data.images.dicoms import write_series
 
 
 @pytest.fixture

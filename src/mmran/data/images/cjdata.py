@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmran.data.cheng import parse_image
+from mmran.data.images.base import ImageFile, ImageSlice, suffixed
 from mmran.data.matlab import file_bytes, new_matlab_file, put
 from mmran.files import atomic_path
-from mmran.inference.images.base import ImageFile, ImageSlice, suffixed
 
 SUFFIXES = (".mat",)
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmran.data.images.base import ImageFile, ImageSlice, ReadOptions, require, suffixed
 from mmran.data.matlab import SliceError
 from mmran.errors import UserError
 from mmran.files import atomic_path
-from mmran.inference.images.base import ImageFile, ImageSlice, ReadOptions, require, suffixed
 
 SUFFIXES = (".nii", ".nii.gz")
 _PER_MM = {"mm": 1.0, "meter": 1000.0, "micron": 0.001, "unknown": 1.0}

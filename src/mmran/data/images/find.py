@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmran.data.images import cjdata, dicom, nifti, pictures
+from mmran.data.images.base import ImageFile, ReadOptions
 from mmran.errors import UserError
-from mmran.inference.images import cjdata, dicom, nifti, pictures
-from mmran.inference.images.base import ImageFile, ReadOptions
 
 _KINDS: tuple[tuple[tuple[str, ...], type[ImageFile]], ...] = (
     (pictures.SUFFIXES, pictures.Picture),

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmran.errors import UserError
-from mmran.inference.placement import Spacing
+
+Spacing = tuple[float, float]
+"""Millimeters between rows and between columns."""
 
 
 class ImageSlice(NamedTuple):

@@ -9,11 +9,11 @@ import pydicom
 import pytest
 from pydicom.uid import JPEGLSLossless
 
+from mmran.data.images.base import ReadOptions
+from mmran.data.images.dicom import Dicom
+from mmran.data.images.find import find_images
 from mmran.errors import UserError
-from mmran.inference.images.base import ReadOptions
-from mmran.inference.images.dicom import Dicom
-from mmran.inference.images.find import find_images
-from tests.unit.inference.dicoms import SPACING, edit, write_series
+from tests.unit.data.images.dicoms import SPACING, edit, write_series
 
 
 def pictures(n: int = 3) -> list[np.ndarray]:

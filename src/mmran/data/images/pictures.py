@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmran.data.images.base import ImageFile, ImageSlice, suffixed
 from mmran.data.matlab import SliceError
 from mmran.errors import UserError
 from mmran.files import atomic_path
-from mmran.inference.images.base import ImageFile, ImageSlice, suffixed
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 GRAY_MODES = ("L", "I", "F", "1", "I;16", "I;16L", "I;16B", "I;16N")

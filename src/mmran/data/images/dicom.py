@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmran import __version__
+from mmran.data.images.base import ImageFile, ImageSlice, ReadOptions, Spacing, require, suffixed
 from mmran.data.matlab import SliceError
 from mmran.errors import UserError
 from mmran.files import atomic_path
-from mmran.inference.images.base import ImageFile, ImageSlice, ReadOptions, require, suffixed
-from mmran.inference.placement import Spacing
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
 GAP_TOLERANCE = 0.1
@@ -132,7 +131,7 @@ class Dicom(ImageFile):
 
     def _write_nifti(self, masks: Sequence[NDArray[np.bool_]], path: Path) -> None:
         nibabel = require("nibabel", f"{path}: NIfTI")
-        from mmran.inference.images.nifti import save_nifti
+        from mmran.data.images.nifti import save_nifti
 
         # NIfTI stores columns first: (columns, rows, slices), in a frame whose first two axes point the other way.
         volume = np.stack([mask.T for mask in masks], axis=2).astype(np.uint8)
