@@ -75,6 +75,12 @@ def test_chen_is_evaluated_on_the_mean_of_its_heads_and_trained_on_each():
     torch.testing.assert_close(recipe.step(batch, stage, 1)["focal_loss"], expected)
 
 
+def test_chen_with_batch_norm_has_two_parameters_more_per_normalized_channel() -> None:
+    # Of the encoder 64 x 2 + 128 x 2 + 256 x 3 + 512 x 6 = 4224 channels, of the transposed convolutions
+    # 256 x 3 + 64 + 32 = 864: 2 x 5088 more than without.
+    assert trainable_parameters(build("chen", batch_norm=True)) == 32_202_055 + 10_176
+
+
 def test_chen_lets_a_signal_through_its_layers_without_losing_its_strength():
     torch.manual_seed(0)
     layers = torch.nn.Sequential(convs(64, 64, 6), conv_up(64, 64, 64), convs(64, 64, 6))
