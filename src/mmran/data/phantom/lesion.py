@@ -19,6 +19,10 @@ from mmran.data.phantom.anatomy import (
 )
 
 MENINGIOMA, GLIOMA, PITUITARY = 1, 2, 3
+_HOLLOW = 0.3
+"""Share of meningiomas and gliomas whose core looks healthy."""
+_DARK_CORE = {MENINGIOMA: 0.0, GLIOMA: 0.7, PITUITARY: 0.2}
+"""Kind -> share of the others that have a dark core."""
 _DIRECTIONS = np.linspace(-np.pi, np.pi, 48, endpoint=False)
 
 
@@ -30,13 +34,16 @@ class Lesion:
         kind: 1 meningioma, 2 glioma, 3 pituitary tumor.
         center: (2,) x, y in the head.
         radii: (48,) distance of the outline from the center in the directions from -pi on.
-        core: the dark core's share of the radius; 0 for none.
+        core: the core's share of the radius; 0 for none.
+        hollow: the core looks like the healthy tissue of its place, not dark. Only the rim around it gives it away,
+            so a network that looks at brightness alone leaves a hole.
     """
 
     kind: int
     center: NDArray[np.float64]
     radii: NDArray[np.float64]
     core: float
+    hollow: bool
 
     def outline(self) -> NDArray[np.float64]:
         """(48, 2) x, y in the head of the border polygon."""
@@ -58,15 +65,16 @@ def grow(kind: int, head: Head, rng: np.random.Generator, level: float, smallest
     axes = np.array([head.half_width, head.half_length])
     toward = np.array([np.cos(place), np.sin(place)])
     if kind == MENINGIOMA:
-        radius, ripple, squeeze = rng.uniform(0.11, 0.19), 0.03, rng.uniform(1.0, 1.25)
+        radius, ripple, squeeze = rng.uniform(0.15, 0.26), 0.03, rng.uniform(1.0, 1.25)
         center = axes * toward * (BRAIN_OUTSIDE - 0.8 * radius / axes.mean())
     elif kind == GLIOMA:
-        radius, ripple, squeeze = rng.uniform(0.13, 0.23), 0.10, rng.uniform(1.0, 1.4)
+        radius, ripple, squeeze = rng.uniform(0.18, 0.32), 0.10, rng.uniform(1.0, 1.4)
         center = axes * toward * rng.uniform(0.30, 0.52)
     else:
         radius, ripple, squeeze = rng.uniform(0.065, 0.11), 0.04, rng.uniform(1.0, 1.35)
         center = np.array(SELLA) + rng.uniform(-0.015, 0.015, 2)
-    core = rng.uniform(0.45, 0.68) * (rng.random() < {MENINGIOMA: 0, GLIOMA: 0.7, PITUITARY: 0.2}[kind])
+    hollow = kind != PITUITARY and rng.random() < _HOLLOW
+    core = rng.uniform(0.60, 0.80) if hollow else rng.uniform(0.45, 0.68) * (rng.random() < _DARK_CORE[kind])
     waves = np.arange(2, 8)
     swing, start, drift = rng.standard_normal((3, waves.size))
     phases = _DIRECTIONS[:, None] * waves + 3 * start + 0.8 * level * drift
@@ -76,7 +84,7 @@ def grow(kind: int, head: Head, rng: np.random.Generator, level: float, smallest
     radii = radius * np.sqrt(1 - 0.75 * level**2) * np.clip(wavy, 0.5, 1.6) / stretch
     radii = np.maximum(radii, smallest)
     center[0] *= 1 + 0.1 * center[1]  # as the head does
-    return Lesion(kind, center, _kept_inside(head, center, radii), core)
+    return Lesion(kind, center, _kept_inside(head, center, radii), core, hollow)
 
 
 def _kept_inside(head: Head, center: NDArray[np.float64], radii: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -105,6 +113,7 @@ def draw_lesion(canvas: Canvas, image: Field, head: Head, lesion: Lesion, rng: n
     rho = np.hypot(dx, dy) / radius
     inside = canvas.soft((1 - rho) * radius)
     r = radius_in_head(head, x, y)
+    healthy = image.copy()
     if lesion.kind == MENINGIOMA:
         _paint_dural_tail(canvas, image, x, y, r, head, lesion)
         paint(image, 0.7 * canvas.soft((1.13 - rho) * radius) * canvas.soft(BRAIN_OUTSIDE - r), FLUID)
@@ -115,8 +124,11 @@ def draw_lesion(canvas: Canvas, image: Field, head: Head, lesion: Lesion, rng: n
         paint(image, inside, _glioma_texture(rho, coarse, fine, lesion.core))
     else:
         paint(image, inside, 0.60 + 0.025 * coarse + 0.05 * np.clip(rho, 0, 1))
-        if lesion.core:
-            paint(image, canvas.soft((lesion.core - rho) * radius), FLUID + 0.06)
+    core = canvas.soft((lesion.core - rho) * radius)
+    if lesion.hollow:
+        paint(image, core, healthy)
+    elif lesion.core and lesion.kind == PITUITARY:
+        paint(image, core, FLUID + 0.06)
 
 
 def _glioma_texture(rho: Field, coarse: Field, fine: Field, core: float) -> Field:

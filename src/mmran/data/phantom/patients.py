@@ -7,6 +7,8 @@ through the skull base), and one tumor whose kind shows in its place, brightness
     glioma       lies in the white matter, ragged, a bright rim around a dark core, swelling around it
     pituitary    sits in the middle of the skull base, small and oval, fairly bright
 
+Some meningiomas and gliomas are hollow: their core looks healthy and belongs to the tumor all the same.
+
 All randomness is keyed by (seed, patient, slice), so that a patient looks the same however many there are.
 """
 
