@@ -1,5 +1,6 @@
 """What the scripts in this folder share: a tiny pipeline in a temporary folder, and the lines that they print."""
 
+import csv
 import hashlib
 import os
 import subprocess
@@ -12,6 +13,9 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPERIMENT, PROTOCOL = "dynamic", "paper"
+
+TIMES = ("images_per_s", "seconds")
+"""Columns of a history that no two trainings share."""
 
 CONFIG: dict[str, Any] = {
     "results": "results",
@@ -81,9 +85,17 @@ def snakemake(*arguments: str) -> tuple[str, ...]:
 
 
 def digests(folder: Path, *patterns: str) -> dict[str, str]:
-    """Path below a folder -> SHA-256 of every file that a pattern names."""
-    found = sorted(path for pattern in patterns for path in folder.glob(pattern) if path.is_file())
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+    """Path below a folder -> SHA-256 of every file that a pattern names; of a history without its times."""
+    found = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(_content(path)).hexdigest() for path in found}
+
+
+def _content(path: Path) -> bytes:
+    if path.name != "history.csv":
+        return path.read_bytes()
+    with path.open(newline="") as file:
+        rows = [{key: row[key] for key in row if key not in TIMES} for row in csv.DictReader(file)]
+    return repr(rows).encode()
 
 
 def show(title: str, counts: Mapping[str, tuple[int, int]]) -> None:
