@@ -1,7 +1,7 @@
 """Results that a person accepts as valid for the present code, with the reason: `results/accepted.json`.
 
-An upgrade changes digests of code even where it changes no result. An acceptance says so of one job: its recorded
-digest stands for the present one, until either of them changes again.
+An upgrade changes digests of code even if it changes no result. An acceptance says so for one job: its recorded digest
+counts as the present one until either changes again.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from mmran.config.tables import NEAREST
 from mmran.errors import UserError
 from mmran.files import read_json, sha256_file, write_json
 
-# Tables and figures take seconds: they are made again, and show the note.
+# Tables and figures take seconds: they rerun, and print the note.
 _SHOWN = ("table", "figure", "networks", "compare", "overview", "search_report")
 
 
@@ -86,7 +86,7 @@ def accepted_spec(results: Path, experiment: str, protocol: str) -> str | None:
 
 
 class KnownDigests:
-    """The digest by which dependent jobs know a job: the recorded one where it was accepted, else its own."""
+    """The digest under which dependent jobs record a job: the recorded one if it was accepted, else its own."""
 
     def __init__(self, acceptances: Sequence[Acceptance]) -> None:
         self._recorded = {(one.job, one.present): one.recorded for one in acceptances}
@@ -157,7 +157,7 @@ def _acceptance(results: Path, recorded: Job, present: Job, because: str) -> Acc
 
 
 def _history(before: Sequence[Acceptance], added: Sequence[Acceptance]) -> list[Acceptance]:
-    """The old ones and the new: a history, in which the same pair stands once."""
+    """The old acceptances and the new ones; a pair of digests that is accepted again appears once."""
     kept = [
         one
         for one in before

@@ -19,7 +19,7 @@ from mmran.config.typed import as_typed
 from mmran.data.protocol import Protocol
 from mmran.errors import UserError
 
-# `name` decides what the keys beside it mean: under another name only those that all names have keep their default.
+# `name` decides what the keys beside it mean, so another name keeps only the defaults that all names share.
 _CHOOSERS = {"network": COMMON_TO_NETWORKS, "schedule": frozenset[str]()}
 
 
@@ -49,7 +49,7 @@ class Config:
         check_numbers(values)
         pruned = without_nulls(values)
         check_schema(pruned)
-        # A null in an entry takes away the default's key, so it has to last until the defaults are laid under it.
+        # A null in an entry removes the default's key, so it has to stay until the entry is merged with the defaults.
         entries = {name: values["experiments"][name] for name in pruned["experiments"]}
         claims = _claims_left(pruned.get("claims", ()), values["experiments"].keys() - entries.keys())
         results = check_results(pruned["results"])
@@ -195,7 +195,7 @@ class Config:
         return self._shown(*self.values["tables"].values(), *self.values.get("figures", {}).values())
 
     def all_experiments(self) -> list[str]:
-        """Names of all experiments, shown or not; aliases are none."""
+        """Names of all experiments, shown or not, without aliases."""
         return [name for name, entry in self.values["experiments"].items() if not isinstance(entry, str)]
 
     def trained_for(self, name: str) -> list[str]:

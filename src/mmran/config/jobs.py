@@ -1,8 +1,8 @@
 """Every job of a configuration, with everything that decides what it writes.
 
-A job's digest covers its values, its code and the digests of the jobs whose results it reads. Two equal digests mean
-equal results, so the digest alone decides what runs again: file times, Snakemake's records and the place of the
-results have no say.
+A job's digest covers its values, its code and the digests of the jobs whose results it reads. Equal digests mean equal
+results, so the digest alone decides what reruns. File times, Snakemake's records and the location of the results do not
+matter.
 """
 
 import functools
@@ -35,7 +35,7 @@ class Job:
     """One job of the workflow.
 
     Attributes:
-        name: the stage and what its wildcards stand for, such as "train/se/paper".
+        name: its stage and the values of its wildcards, such as "train/se/paper".
         values: what the configuration says.
         code: module -> digest of the source that decides the result.
         inputs: name -> digest of the jobs whose results it reads.
@@ -65,8 +65,8 @@ def plan_jobs(config: Config, digest_of: Callable[[Job], str] = lambda job: job.
 
     Args:
         config: the configuration.
-        digest_of: the digest by which dependent jobs know a job; another one than its own where its results were
-            accepted (`mmran.config.accepted`).
+        digest_of: the digest under which dependent jobs record a job; not its own if its results were accepted
+            (`mmran.config.accepted`).
 
     Raises:
         UserError: the source, or a csv of a protocol, cannot be read.
@@ -87,7 +87,7 @@ def plan_jobs(config: Config, digest_of: Callable[[Job], str] = lambda job: job.
 
 
 def plan_search(config: Config, digest_of: Callable[[Job], str] = lambda job: job.digest) -> dict[str, Job]:
-    """The jobs of the search, which are no part of the tables, and all that they read."""
+    """The jobs of the search, which no table needs, and every job that they read from."""
     planner = _Planner(config, digest_of)
     planner.add_data()
     planner.add_experiment(config.searched, config.protocols[0])
@@ -113,7 +113,7 @@ class _Planner:
         self.texts = stage_texts(config)
         self.jobs: dict[str, Job] = {}
         self.digests: dict[str, str] = {}
-        # Of each job: those that it rests on whose results were accepted, and the digest that they would have now.
+        # Job -> accepted jobs that it depends on -> the digest that they would have now.
         self.accepted: dict[str, dict[str, str]] = {}
         # Reading the source of a stage takes milliseconds, and stages have many jobs.
         self.stage_code = functools.cache(stage_code)
@@ -226,7 +226,7 @@ class _Planner:
 
     def _add_shown(self, kind: str, name: str, protocol: str, inputs: list[str], suffixes: Iterable[str]) -> None:
         values = json.loads(self.texts[f"{kind}s/{name}.json"])
-        # An accepted result keeps its digest, so its acceptance has to say itself that there is a note to print.
+        # An accepted result keeps its digest, so only its acceptance tells the table to print a note.
         accepted = {key: digest for other in inputs for key, digest in self.accepted[other].items()}
         values |= {"protocol": protocol} | ({"accepted": accepted} if accepted else {})
         outputs = [f"{kind}s/{protocol}/{name}.{suffix}" for suffix in suffixes]

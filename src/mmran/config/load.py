@@ -12,7 +12,7 @@ from mmran.errors import UserError
 # libyaml's parser: a file nested a thousand deep takes the one in Python minutes.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-# Far beyond any configuration; a bomb of anchors stands for billions of nodes.
+# Far beyond any configuration; a bomb of anchors expands to billions of nodes.
 _MAX_DEPTH, _MAX_NODES = 30, 100_000
 
 

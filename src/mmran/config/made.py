@@ -58,7 +58,7 @@ class Made:
 
     @classmethod
     def read(cls, results: Path, name: str) -> "Made | None":
-        """The record of a job; None where there is none that can be read, which is as good as none."""
+        """The record of a job; None if it is absent or damaged."""
         try:
             values = read_json(record_path(results, name))
             job = Job(**{**values["job"], "outputs": tuple(values["job"]["outputs"])})
@@ -82,8 +82,8 @@ class Made:
             read: read large files too whose size and times are as recorded.
 
         Returns:
-            Path -> what happened to it. A file that the job names and that was removed is none of them: it counts where
-            something asks for it. A file in a folder that the job names is.
+            Path -> what happened to it. A missing output is not listed, because it matters only to jobs that ask for
+            it; a missing file inside an output folder is.
         """
         changed = {}
         for path, known in self.files.items():
@@ -126,10 +126,10 @@ def job_path(results: Path, name: str) -> Path:
 
 @contextlib.contextmanager
 def recorded(path: Path | None) -> Iterator[None]:
-    """Do the work of a job, and record what it was made from when it has been done.
+    """Run the block that does a job, then record what its results were made from.
 
     Args:
-        path: the specification of the job, which lies in `specs/jobs`; None outside of the workflow.
+        path: the specification of the job, which lies in `specs/jobs`; None outside the workflow.
 
     Raises:
         UserError: the code, or a file of the source, is no longer the one that the run began with.

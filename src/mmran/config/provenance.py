@@ -17,8 +17,8 @@ from mmran.files import sha256_file, sha256_text
 
 PACKAGE = "mmran"
 
-# Modules that carry values but compute none, as all of mmran.config does: editing them reruns nothing. The
-# experiment's values are in its specification; the registry only names networks, each of which is a root.
+# Modules that pass values on and compute none, like all of mmran.config: editing them reruns nothing. The experiment's
+# values are in its specification; the registry only names networks, each of which is a root.
 PLUMBING = frozenset(
     f"{PACKAGE}{name}"
     for name in (
@@ -159,9 +159,9 @@ def _files_beside(path: Path, texts: Iterable[str]) -> Iterator[str]:
 
 @functools.cache
 def _read(path: Path, _mtime_ns: int, module: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    """Digest, imported names, and short texts of one file, read anew when its time moves.
+    """Digest, imported names, and short texts of one file, parsed again when its modification time changes.
 
-    The digest is empty if the file is but a docstring.
+    The digest is empty if the file has only a docstring.
     """
     tree = _parsed(path)
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]

@@ -1,4 +1,4 @@
-"""Which jobs would run again, and because of what: the one answer that Snakemake, `mmran why` and `mmran plan` give."""
+"""Which jobs would rerun, and why: the one answer behind Snakemake, `mmran why` and `mmran plan`."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -23,10 +23,10 @@ class Verdict:
 
     Attributes:
         jobs: name -> job, each after those whose results it reads.
-        reasons: name -> why it has to run; jobs whose results are those of the configuration and the code as they are
-            have none. Whatever reads the results of a job that runs, runs after it.
-        code_alone: name -> modules, of jobs in which nothing but the source differs.
-        absent: jobs of which a file is missing.
+        reasons: name -> why the job has to run; a job whose results match the configuration and the code is absent.
+            A job that reads from one with reasons has reasons too.
+        code_alone: name -> modules, for jobs in which only the source differs.
+        absent: jobs with a missing file.
     """
 
     jobs: Mapping[str, Job]
@@ -37,8 +37,8 @@ class Verdict:
     def would_run(self) -> list[str]:
         """Jobs that `snakemake` without a target runs, in order.
 
-        A job without reasons runs where one of its files is absent and asked for: because it is a table, a figure or
-        the audit, or because a job that runs reads it. Every job that reads an absent file then runs too.
+        A job without reasons runs if one of its files is missing and something asks for it: a run without a target, or
+        a job that runs. Every job that reads from it then runs too.
         """
         running = set(self.reasons) | {name for name in self.absent if self.jobs[name].stage in SHOWN}
         readers: dict[str, list[str]] = {name: [] for name in self.jobs}
@@ -118,7 +118,7 @@ def _reasons(results: Path, job: Job, made: Made | None, expected: str) -> list[
 
 
 def _changed_source(before: Files, now: Files) -> list[str]:
-    """What became of the files of a source, in one line for each kind of change, with the first of them."""
+    """What happened to the files of a source: one line for each kind of change, with the first file."""
     old = {(place, path): known for place, files in before.items() for path, known in files.items()}
     new = {(place, path): known for place, files in now.items() for path, known in files.items()}
     both = old.keys() & new.keys()
@@ -138,7 +138,7 @@ def _changed_source(before: Files, now: Files) -> list[str]:
 
 
 def changed_modules(recorded: Job, present: Job) -> list[str]:
-    """Modules whose source is not the one that made the results."""
+    """Modules whose source has changed since the results were made."""
     names = recorded.code.keys() | present.code.keys()
     return sorted(name for name in names if recorded.code.get(name) != present.code.get(name))
 
@@ -164,7 +164,7 @@ def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def why(config: Config, name: str) -> list[str]:
-    """What of an experiment would run again, and because of which difference; one line each.
+    """What would rerun for an experiment, and because of which difference; one line each.
 
     Raises:
         UserError: there is no such experiment.

@@ -1,4 +1,4 @@
-"""Values as they are meant: Snakemake's `--config` hands on numbers as text, and folder names as numbers."""
+"""Values as the user means them: Snakemake's `--config` passes numbers as text, and folder names as numbers."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -10,14 +10,14 @@ from mmran.errors import UserError
 
 
 def as_typed(values: Mapping[str, Any], words: Sequence[str] = ()) -> dict[str, Any]:
-    """Give every value the type that the schema expects of its key, where its text can be read as one.
+    """Give every value the type that the schema expects of its key, if its text can be parsed as that type.
 
     `--config results=123_456` arrives as the number 123456, `data={keep_going: true}` as the text "true", and YAML
     reads 1e-3 as a text.
 
     Args:
         values: a merged configuration.
-        words: the command line, on which the text of such a number is still to be found.
+        words: the command line, which still has the text of such a number.
 
     Raises:
         UserError: a number or date is where a text is expected, and its text is not among the words.
@@ -52,7 +52,7 @@ def _typed(value: Any, nodes: Sequence[Mapping[str, Any]]) -> Any:
 
 
 def _parsed(text: str) -> Any:
-    """The number, truth value or null that a text says; the text where it says none of them."""
+    """The number, boolean or null that a text spells; else the text."""
     try:
         found = yaml.safe_load(text)
     except yaml.YAMLError:

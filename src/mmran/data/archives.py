@@ -81,7 +81,7 @@ def _joined(descriptor: int, path: str) -> Iterator[zipfile.ZipFile]:
     """The archives of a file, the last one first.
 
     A zip is read from its end, so of several that were joined with `cat` zipfile sees the last one only. What
-    lies before the first member of an archive is therefore another archive, or an error.
+    comes before the first member of an archive is therefore another archive, or an error.
     """
     end = os.fstat(descriptor).st_size
     while True:

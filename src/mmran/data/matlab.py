@@ -99,7 +99,7 @@ def matlab_file(data: bytes, file: str) -> Iterator[h5py.File]:
 
 
 def member(group: h5py.Group, name: str, file: str) -> h5py.Dataset | h5py.Group | None:
-    """A dataset or group that lies in the file itself; None where there is none of that name.
+    """A dataset or group stored in the file itself; None if the name is unknown.
 
     Raises:
         SliceError: the name is a link to another place or another file.

@@ -19,7 +19,7 @@ from mmran.files import canonical_json
 
 
 def check_trainable(experiments: Iterable[Experiment]) -> None:
-    """Refuse experiments that could not be trained, in a process of its own for those not known to pass.
+    """Refuse experiments that cannot be trained; a separate process builds those that have not passed before.
 
     Raises:
         UserError: the first of them, and how many others there are.

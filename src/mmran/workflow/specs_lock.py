@@ -1,4 +1,4 @@
-"""The specifications of a folder of results belong to the runs that are under way."""
+"""The specifications of a results folder belong to the runs in progress."""
 
 import fcntl
 from collections.abc import Mapping
@@ -8,22 +8,22 @@ from typing import TextIO
 from mmran.errors import UserError
 from mmran.files import write_text_if_changed
 
-# Kept for the life of the process: closing a file gives its lock back.
+# Kept for the life of the process: closing a file releases its lock.
 _HELD: dict[Path, TextIO] = {}
 
 
 def hold_specs(results: Path, texts: Mapping[str, str]) -> None:
-    """Write the specifications of a run, remove those of others, and keep them as they are until this process ends.
+    """Write the specifications of a run, remove stale ones, and keep them unchanged until this process ends.
 
-    Snakemake locks the files of a run, so that two runs of one folder can go side by side where their files differ.
-    They can do so here where they have the same specifications.
+    Snakemake locks single files, so two runs can share a folder if their files differ. Here they can if their
+    specifications are the same.
 
     Args:
         results: the folder of results.
         texts: path below `specs` -> text.
 
     Raises:
-        UserError: another run is under way with other specifications, or the folder cannot be written.
+        UserError: a run with other specifications is in progress, or the folder cannot be written.
     """
     folder = results / "specs"
     lock = results / ".work" / "specs.lock"
@@ -38,7 +38,7 @@ def hold_specs(results: Path, texts: Mapping[str, str]) -> None:
         fcntl.flock(file, fcntl.LOCK_SH)
         if differing := [name for name, text in texts.items() if _read(folder / name) != text]:
             raise UserError(
-                f"{results}: a run is under way with another configuration or other code (specs/{differing[0]} "
+                f"{results}: a run with another configuration or other code is in progress (specs/{differing[0]} "
                 "differs); wait until it ends, or use another folder of results"
             ) from None
         return

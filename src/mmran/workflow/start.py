@@ -1,7 +1,7 @@
 """The start of a run: configuration -> verdict on every job -> specifications, and the copy that its jobs read.
 
-Reading a Snakefile writes nothing. What a run decides, it writes when it holds Snakemake's lock (`Run.begin`), so a
-dry run, a report or a run that the lock refuses leaves the results as they are.
+Reading a Snakefile writes nothing. A run writes its decisions once it holds Snakemake's lock (`Run.begin`), so a dry
+run, a report or a run that the lock refuses leaves the results untouched.
 """
 
 import os
@@ -89,7 +89,7 @@ class Run:
             raise WorkflowError(str(error)) from None
 
     def _freeze(self) -> None:
-        """Keep the configuration for jobs on other machines, whatever becomes of config.yaml while they wait."""
+        """Copy the configuration for jobs on other machines, which may start after config.yaml has changed."""
         text = canonical_json(self.config.values)
         path = self.config.results / ".work" / "configs" / f"{sha256_text(text)[:24]}.json"
         write_text_if_changed(path, text)
@@ -201,9 +201,9 @@ def _start(workflow: Any, values: Mapping[str, Any]) -> Run:
 
 
 def _as_written(workflow: Any, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with the values as they are meant.
+    """The configuration with its values as the user means them.
 
-    Snakemake merges files in which a key is there twice without a word, and parses what `--config` sets by itself.
+    Snakemake silently merges files that have a key twice, and parses `--config` in its own way.
     """
     for path in workflow.configfiles:
         read_yaml(path)
@@ -268,7 +268,7 @@ def leave_paths_alone(workflow: Any) -> None:
 
 
 def _check_source(config: Config, verdict: Verdict) -> None:
-    """Refuse a run whose slices are to be converted from a source that does not exist; warn where they are there."""
+    """Refuse a run that has to convert an absent source; warn if the slices are already converted."""
     from snakemake.exceptions import WorkflowError
     from snakemake.logging import logger
 
@@ -282,7 +282,7 @@ def _check_source(config: Config, verdict: Verdict) -> None:
 
 
 def _announce(verdict: Verdict) -> None:
-    """Say before the first job that a change of code alone would train again, and how to prevent that."""
+    """Warn before the first job that only changed code causes trainings to rerun, and say how to prevent it."""
     from snakemake.logging import logger
 
     trainings = {name: modules for name, modules in verdict.code_alone.items() if name.startswith("train/")}

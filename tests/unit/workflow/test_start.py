@@ -119,7 +119,9 @@ def under_way(tmp_path: Path) -> Iterator[dict[str, str]]:
 def test_a_run_beside_another_is_refused_if_its_specifications_differ(
     tmp_path: Path, under_way: dict[str, str]
 ) -> None:
-    with pytest.raises(UserError, match=r"another configuration or other code \(specs/experiments/a.json differs\)"):
+    with pytest.raises(
+        UserError, match=r"another configuration or other code is in progress \(specs/experiments/a.json differs\)"
+    ):
         hold_specs(tmp_path, under_way | {"experiments/a.json": "3"})
     assert (tmp_path / "specs/experiments/a.json").read_text() == "1"
 
