@@ -22,7 +22,7 @@ from mmran.data.splits import COLUMNS
 from mmran.data.store import SliceStore
 from mmran.evaluation.evaluate import evaluate
 from mmran.evaluation.postprocess import fill_holes
-from mmran.evaluation.predictions import PredictionWriter
+from mmran.evaluation.prediction_writer import PredictionWriter
 from mmran.files import sha256_file
 from mmran.metrics.nearest import HAS_NUMBA
 from mmran.metrics.overlap import count_pixels, dice, iou, recall

@@ -10,7 +10,7 @@ import pandas as pd
 from mmran.data.batches import iterate
 from mmran.data.geometry import restore
 from mmran.data.store import SliceStore
-from mmran.evaluation.predictions import PredictionWriter
+from mmran.evaluation.prediction_writer import PredictionWriter
 from mmran.evaluation.record import InferenceRecord, write_inference
 from mmran.files import sha256_file
 from mmran.training.device import Compute

@@ -9,12 +9,10 @@ so damage on the disk never becomes a number.
 """
 
 import hashlib
-import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import h5py
 import numpy as np
@@ -23,7 +21,6 @@ from numpy.typing import NDArray
 
 from mmran.data.cheng import CLASS_NAMES
 from mmran.errors import UserError
-from mmran.files import atomic_path
 
 FORMAT = 2
 TUMOR_BYTE = 128
@@ -50,144 +47,12 @@ def bytes_probability(stored: NDArray[np.uint8]) -> NDArray[np.float32]:
     return stored.astype(np.float32) * np.float32(1 / 255)
 
 
-class _Entry(NamedTuple):
-    """One case in the file; `group` is empty where the network predicts no mask."""
-
-    slice: int
-    seed: int
-    fold: int
-    group: str
-    row: int
-    mask_sha256: bytes
-    classes: NDArray[np.float32] | None
-
-
-class PredictionWriter:
-    """Writes predictions.h5 case by case; the file appears whole when the block ends, or not at all.
-
-    Leaving the block raises UserError where the folder cannot be written or the disk is full.
-
-    Example:
-        with PredictionWriter(path, "mmran", "paper", digests) as writer:
-            writer.add(17, seed=1029, fold=0, probability=probability, class_probability=classes)
-    """
-
-    def __init__(self, path: Path | str, experiment: str, protocol: str, digests: Mapping[str, str]) -> None:
-        """Prepare a writer; nothing is written before the block ends.
-
-        Args:
-            path: the final predictions.h5.
-            experiment: name of the experiment.
-            protocol: name of the split protocol.
-            digests: SHA-256 of `spec`, `data` and `split`.
-        """
-        if set(digests) != set(DIGESTS):
-            raise ValueError(f"digests are {sorted(digests)}, expected {sorted(DIGESTS)}")
-        self.path = Path(path)
-        self._attributes = {
-            "experiment": experiment,
-            "protocol": protocol,
-            "digests": json.dumps(dict(digests), sort_keys=True),
-        }
-        self._entries: list[_Entry] = []
-        self._keys: set[tuple[int, int, int]] = set()
-        # HDF5 writes to memory, a few kilobytes per slice. On a full disk it leaves a file that it cannot close; one
-        # write of the finished bytes fails with an ordinary error instead.
-        self._memory = io.BytesIO()
-        self._file = h5py.File(self._memory, "w")
-
-    def __enter__(self) -> "PredictionWriter":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._file:
-            if error is None:
-                self._write_entries()
-        if error is None:
-            with atomic_path(self.path) as temporary:
-                temporary.write_bytes(self._memory.getbuffer())
-
-    def add(
-        self,
-        slice: int,
-        seed: int,
-        fold: int,
-        probability: NDArray[np.floating] | None,
-        class_probability: NDArray[np.floating] | None,
-    ) -> None:
-        """Add one case.
-
-        Args:
-            slice: number of the slice in the data set.
-            seed: the trial's seed.
-            fold: the trial's fold.
-            probability: (H, W) float tumor probability at native size, or None for a network without
-                segmentation.
-            class_probability: (3,) float, meningioma, glioma, pituitary, or None for one without
-                classification.
-
-        Raises:
-            ValueError: the case was added before, differs in its tasks from the earlier ones, or holds values
-                that are no probabilities.
-        """
-        key = (int(slice), int(seed), int(fold))
-        if key in self._keys:
-            raise ValueError(f"slice {slice} of seed {seed}, fold {fold} was added twice")
-        tasks = (probability is not None, class_probability is not None)
-        if tasks == (False, False):
-            raise ValueError(f"slice {slice} has neither a mask nor a class")
-        if self._entries and tasks != (self._entries[0].group != "", self._entries[0].classes is not None):
-            raise ValueError(f"slice {slice} is predicted for other tasks than the slices before it")
-        classes = None if class_probability is None else _checked_classes(class_probability, slice)
-        stored = None if probability is None else probability_bytes(probability)
-        group, row = ("", 0) if stored is None else self._add_mask(stored)
-        self._keys.add(key)
-        self._entries.append(_Entry(*key, group, row, _mask_sha256(stored), classes))
-
-    def _add_mask(self, stored: NDArray[np.uint8]) -> tuple[str, int]:
-        height, width = stored.shape
-        group = f"{height}x{width}"
-        if group not in self._file:
-            self._file.create_dataset(
-                f"{group}/probability",
-                shape=(0, height, width),
-                maxshape=(None, height, width),
-                chunks=(1, height, width),
-                dtype=np.uint8,
-                compression="gzip",
-                compression_opts=1,  # half the time of h5py's default for an eighth more bytes
-                fletcher32=True,
-            )
-        dataset = self._file[group]["probability"]
-        row = dataset.shape[0]
-        dataset.resize(row + 1, axis=0)
-        dataset[row] = stored
-        return group, row
-
-    def _write_entries(self) -> None:
-        entries = self._entries
-        for name in ("slice", "seed", "fold", "row"):
-            values = [getattr(entry, name) for entry in entries]
-            self._file.create_dataset(name, data=np.array(values, dtype=np.int32))
-        groups = [entry.group for entry in entries]
-        self._file.create_dataset("group", data=groups, shape=(len(groups),), dtype=h5py.string_dtype())
-        digests = np.frombuffer(b"".join(entry.mask_sha256 for entry in entries), dtype=np.uint8)
-        self._file.create_dataset("mask_sha256", data=digests.reshape(-1, 32))
-        classes = [entry.classes for entry in entries if entry.classes is not None]
-        if classes:
-            self._file.create_dataset("class_probability", data=np.stack(classes))
-        self._file.attrs.update({"format": FORMAT, **self._attributes})
-        self._file.attrs["content"] = _content_digest(self._file)
-
-
-def _mask_sha256(stored: NDArray[np.uint8] | None) -> bytes:
+def mask_sha256(stored: NDArray[np.uint8] | None) -> bytes:
     """SHA-256 of a stored mask; zeros where the network predicts none."""
     return bytes(32) if stored is None else hashlib.sha256(np.ascontiguousarray(stored).data).digest()
 
 
-def _content_digest(file: h5py.File) -> str:
+def content_digest(file: h5py.File) -> str:
     """SHA-256 of a file's attributes and entries, and by their digests of its masks."""
     digest = hashlib.sha256()
     attributes: Sequence[str] = ("experiment", "protocol", "digests")
@@ -199,15 +64,6 @@ def _content_digest(file: h5py.File) -> str:
             digest.update(f"{name}{values.dtype.str}{values.shape}".encode())
             digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
-
-
-def _checked_classes(class_probability: NDArray[np.floating], number: int) -> NDArray[np.float32]:
-    values = np.asarray(class_probability, dtype=np.float32)
-    if values.shape != (len(CLASS_COLUMNS),):
-        raise ValueError(f"slice {number}: class_probability has shape {values.shape}, expected (3,)")
-    if not ((values >= 0) & (values <= 1)).all():
-        raise ValueError(f"slice {number}: a class probability is outside 0..1 or NaN")
-    return values
 
 
 class Predictions:
@@ -240,7 +96,7 @@ class Predictions:
     def _read_entries(self) -> None:
         file = self._file
         self.content = str(file.attrs["content"])
-        if _content_digest(file) != self.content:
+        if content_digest(file) != self.content:
             raise ValueError("their content does not have the recorded digest")
         self.experiment = str(file.attrs["experiment"])
         self.protocol = str(file.attrs["protocol"])
@@ -290,7 +146,7 @@ class Predictions:
             expected = self._mask_sha256[group, row]
         except (LookupError, ValueError, OSError, RuntimeError) as error:
             raise self._damaged(f"row {row} of group {group}: {error}") from error
-        if _mask_sha256(stored) != expected:
+        if mask_sha256(stored) != expected:
             raise self._damaged(f"row {row} of group {group} does not have the recorded digest")
         return stored
 

@@ -18,7 +18,7 @@ from mmran.data.splits import read_split
 from mmran.data.store import SliceStore
 from mmran.errors import UserError
 from mmran.evaluation.evaluate import evaluate
-from mmran.evaluation.predictions import PredictionWriter
+from mmran.evaluation.prediction_writer import PredictionWriter
 from mmran.evaluation.summary import Summary
 from mmran.files import canonical_json, sha256_file, write_text
 

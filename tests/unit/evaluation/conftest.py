@@ -11,7 +11,7 @@ from mmran.data.convert import convert
 from mmran.data.store import SliceStore
 from mmran.evaluation.cases import read_cases
 from mmran.evaluation.evaluate import evaluate
-from mmran.evaluation.predictions import PredictionWriter
+from mmran.evaluation.prediction_writer import PredictionWriter
 from mmran.files import sha256_file, write_text
 
 # Eight columns of 1 mm: with this field of view the spacing of the 8 x 8 slices is 1 mm, of the 4 x 4 one 2 mm.

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mmran.errors import UserError
-from mmran.evaluation.predictions import PredictionWriter, bytes_probability, probability_bytes, read_predictions
+from mmran.evaluation.prediction_writer import PredictionWriter
+from mmran.evaluation.predictions import bytes_probability, probability_bytes, read_predictions
 
 DIGESTS = {"spec": "a" * 64, "data": "b" * 64, "split": "c" * 64}
 CLASSES = np.array([0.2, 0.5, 0.3], dtype=np.float32)
@@ -140,7 +141,7 @@ def test_a_full_disk_is_one_clear_line_and_leaves_nothing(tmp_path):
     program = (
         "import resource, sys, numpy as np\n"
         "from mmran.errors import UserError\n"
-        "from mmran.evaluation.predictions import PredictionWriter\n"
+        "from mmran.evaluation.prediction_writer import PredictionWriter\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
         "digests = dict.fromkeys(('spec', 'data', 'split'), 'x')\n"
         "try:\n"
@@ -240,11 +241,11 @@ def test_no_flipped_bit_becomes_a_number(tmp_path):
 
 def rewritten(path, change):
     """Change a file as somebody would who knows the layout, and its digest."""
-    from mmran.evaluation.predictions import _content_digest
+    from mmran.evaluation.predictions import content_digest
 
     with h5py.File(path, "a") as file:
         change(file)
-        file.attrs["content"] = _content_digest(file)
+        file.attrs["content"] = content_digest(file)
 
 
 def test_a_row_beyond_the_end_and_a_nan_are_one_line(tmp_path):

@@ -10,7 +10,7 @@ from mmran.config.figures import FigureSpec
 from mmran.data.store import SliceStore
 from mmran.evaluation.cases import COLUMNS
 from mmran.evaluation.evaluate import evaluate
-from mmran.evaluation.predictions import PredictionWriter
+from mmran.evaluation.prediction_writer import PredictionWriter
 from mmran.files import sha256_file, write_json
 from mmran.report.figures import make_figure
 from mmran.report.figures.rows import Row, read_rows

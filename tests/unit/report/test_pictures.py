@@ -4,7 +4,7 @@ import pytest
 
 from mmran.data.store import SliceStore
 from mmran.errors import UserError
-from mmran.evaluation.predictions import PredictionWriter
+from mmran.evaluation.prediction_writer import PredictionWriter
 from mmran.report.figures import style
 from mmran.report.figures.outlines import Layout, chosen_slices
 from mmran.report.figures.pictures import Box, check_store, head_box, outline, predicted_masks, square_around

@@ -5,7 +5,8 @@ import pytest
 
 from mmran.data.store import SliceStore
 from mmran.evaluation.evaluate import evaluate
-from mmran.evaluation.predictions import CLASS_COLUMNS, PredictionWriter
+from mmran.evaluation.prediction_writer import PredictionWriter
+from mmran.evaluation.predictions import CLASS_COLUMNS
 from mmran.files import sha256_file, write_json
 from mmran.metrics import classification
 from mmran.report.figures.roc import class_auc, free_square, mean_curve, roc_curve
