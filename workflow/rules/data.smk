@@ -1,4 +1,4 @@
-# .mat files -> one slice store -> what is in it -> who trains and who tests
+# .mat files, or a table of images and masks -> one slice store -> what is in it -> who trains and who tests
 
 
 rule phantom:
@@ -36,11 +36,14 @@ rule convert:
     params:
         job=f"{RESULTS}/specs/jobs/convert.json",
         field_of_view_mm=CONFIG.values["data"]["field_of_view_mm"],
+        tumor_values=["--tumor-values", *CONFIG.values["data"]["tumor_values"]]
+        if "tumor_values" in CONFIG.values["data"]
+        else [],
         keep_going="--keep-going" if CONFIG.values["data"]["keep_going"] else "",
     shell:
         logged(
             "python -m mmran --job {params.job:q} convert {input.source:q} --output {output.store:q}"
-            " --field-of-view-mm {params.field_of_view_mm} {params.keep_going}"
+            " --field-of-view-mm {params.field_of_view_mm} {params.tumor_values} {params.keep_going}"
         )
 
 

@@ -59,7 +59,13 @@ def _phantom(arguments: Namespace) -> None:
 
 
 def _convert_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("sources", nargs="+", type=Path, metavar="DIR|ZIP", help="folders, archives or files of N.mat")
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        type=Path,
+        metavar="DIR|ZIP|CSV",
+        help="folders, archives, or files of N.mat; or folders with slices.csv, or such tables",
+    )
     parser.add_argument("--output", type=Path, required=True, metavar="STORE.h5", help="the slice store")
     parser.add_argument(
         "--field-of-view-mm",
@@ -67,6 +73,14 @@ def _convert_arguments(parser: ArgumentParser) -> None:
         default=FIELD_OF_VIEW_MM,
         metavar="MM",
         help="side of the imaged square in mm, which sets the pixel spacing (default %(default)s)",
+    )
+    parser.add_argument(
+        "--tumor-values",
+        type=float,
+        nargs="+",
+        default=(),
+        metavar="VALUE",
+        help="values that mean tumor in the masks of a table (default: the only value but 0)",
     )
     parser.add_argument("--keep-going", action="store_true", help="leave out and list bad files instead of stopping")
 
@@ -79,6 +93,7 @@ def _convert(arguments: Namespace) -> None:
             arguments.sources,
             arguments.output,
             field_of_view_mm=arguments.field_of_view_mm,
+            tumor_values=arguments.tumor_values,
             keep_going=arguments.keep_going,
             on_progress=show,
         )
@@ -171,10 +186,11 @@ VERBS = (
     ),
     Verb(
         "convert",
-        "read the data set's .mat files into one slice store",
+        "read a data set into one slice store",
         "Reads N.mat (MATLAB v7.3) from folders and zip archives, without unpacking them, and writes\n"
         "one store with index.csv beside it. With cvind.mat among the sources, it keeps the\n"
-        "published folds. It names every file that it does not read.\n\n"
+        "published folds. Also reads folders with slices.csv, which names images (png, jpg, tiff,\n"
+        "NIfTI), masks, classes, and patients. It names every file that it does not read.\n\n"
         "  mmran convert downloads/ --output results/data/slices.h5",
         _convert_arguments,
         _convert,
@@ -183,7 +199,7 @@ VERBS = (
         "verify",
         "check a slice store and report what it holds",
         "Recomputes every checksum, compares masks with border polygons and with images, and counts\n"
-        "slices and patients against the published set. Fails only if the content changed after\n"
+        "slices and patients, of .mat files against the published set. Fails only if the content changed after\n"
         "conversion.\n\n"
         "  mmran verify results/data/slices.h5 --output results/data/audit.json",
         _verify_arguments,

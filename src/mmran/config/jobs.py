@@ -136,7 +136,7 @@ class _Planner:
 
     def add_data(self) -> None:
         data, inputs = self.config.values["data"], []
-        values = {key: data[key] for key in ("field_of_view_mm", "keep_going")}
+        values = {key: data[key] for key in ("field_of_view_mm", "keep_going", "tumor_values") if key in data}
         if self.config.source is None:
             self.add(PHANTOM, data["phantom"], self.stage_code("phantom"), outputs=["phantom"])
             inputs = [PHANTOM]

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from mmran.config.fingerprints import Fingerprint
+from mmran.data.tables import named_files, table_of
 from mmran.errors import UserError
 
 Files = dict[str, dict[str, list[int]]]
@@ -76,11 +77,16 @@ def _listed(
 
 
 def _files(place: Path) -> Iterator[tuple[Path, str, os.stat_result]]:
-    """Path, name below the place, and status of every file."""
+    """Path, name below the place, and status of every file; a table's images and masks too, wherever they lie."""
     if place.is_dir():
         yield from _walk(place, place, set())
     else:
         yield place, ".", place.stat()
+    if table := table_of(place):
+        top = Path(os.path.normpath(place.absolute()))
+        for path in dict.fromkeys(Path(os.path.normpath(path.absolute())) for path in named_files(table)):
+            if path.exists() and not path.is_relative_to(top):
+                yield path, os.path.relpath(path, table.parent), path.stat()
 
 
 def _walk(folder: Path, top: Path, seen: set[tuple[int, int]]) -> Iterator[tuple[Path, str, os.stat_result]]:

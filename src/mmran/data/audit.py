@@ -28,7 +28,7 @@ from mmran.data.audit_record import (
 )
 from mmran.data.cheng import CLASS_NAMES, border_mask
 from mmran.data.contrast import contrasts, orientation
-from mmran.data.store import SliceStore, narrow, store_digest
+from mmran.data.store import DEFAULT_LAYOUT, SliceStore, narrow, store_digest
 
 LOW_AGREEMENT = 0.7
 """A mask and its polygon disagree below this intersection over union; of the published ones none does."""
@@ -62,14 +62,14 @@ def audit(store: SliceStore, on_progress: Callable[[int, int], None] | None = No
             components={str(n): count for n, count in sorted(Counter(findings["n_components"]).items())},
             with_holes=tuple(findings.index[findings["n_hole_px"] > 0].tolist()),
         ),
-        borders=_borders(findings),
+        borders=_borders(findings) if store.has_borders else None,
         contrast=orientation(findings),
         duplicates=tuple(
             tuple(group.index.tolist()) for _, group in findings.groupby("pixels", sort=False) if len(group) > 1
         ),
         labels=SeveralLabels(*(_with_several_labels(index, level) for level in ("pid", "family"))),
         cvind=_published_folds(store),
-        published=_published(index),
+        published=_published(index) if store.layout == DEFAULT_LAYOUT else None,
         rejects=store.rejects,
         ignored=store.ignored,
     )
@@ -195,12 +195,12 @@ def _published_folds(store: SliceStore) -> PublishedFolds | None:
     return PublishedFolds({str(fold): n for fold, n in counts}, len(index) - len(known), *torn)
 
 
-def _published(index: pd.DataFrame) -> Published:
-    """How the store compares with the published set: complete, a subset of it, or something else."""
+def _published(index: pd.DataFrame) -> Published | None:
+    """How a store of `.mat` files compares with the published set; None where its numbers or patients are others."""
+    if index["slice"].max() > published.COUNTS["slices"] or not index["pid"].str.fullmatch(_PUBLISHED_PID).all():
+        return None
     here = {"slices": len(index), "patients": int(index["pid"].nunique())}
     here |= {name: int((index["label"] == i).sum()) for i, name in enumerate(CLASS_NAMES, start=1)}
-    from_it = index["slice"].max() <= published.COUNTS["slices"] and index["pid"].str.fullmatch(_PUBLISHED_PID).all()
     within = all(here[key] <= n for key, n in published.COUNTS.items())
     relation = "complete" if here == published.COUNTS else "subset" if within else "other"
-    counts = {key: CountPair(here[key], n) for key, n in published.COUNTS.items()}
-    return Published(relation if from_it else "other", counts)
+    return Published(relation, {key: CountPair(here[key], n) for key, n in published.COUNTS.items()})

@@ -148,7 +148,7 @@ class CountPair:
 
 @dataclass(frozen=True)
 class Published:
-    """How the store relates to the published set: "complete", "subset" or "other", and both sets' counts."""
+    """How the store relates to the published set: "complete", "subset", or "other" (it has more), with counts."""
 
     relation: str
     counts: dict[str, CountPair]
@@ -168,11 +168,12 @@ class Audit:
         sizes: native size `{H}x{W}` -> counts.
         intensities: of all images.
         tumor_mm2: spread of the tumor area over the slices.
-        masks, borders, contrast: masks on their own, against their polygons, and against their images.
+        masks, borders, contrast: masks on their own, against their polygons, and against their images; `borders` is
+            None where the source has no polygons.
         duplicates: groups of slices with the same pixels.
         labels: patients and families of several classes.
         cvind: the published folds; None where the source had none.
-        published: comparison with the published set.
+        published: comparison with the published set; None where the slices are those of another one.
         rejects: files that should have been slices and were left out.
         ignored: files of other kinds beside them.
     """
@@ -188,12 +189,12 @@ class Audit:
     intensities: Intensities
     tumor_mm2: Spread
     masks: Masks
-    borders: Borders
+    borders: Borders | None
     contrast: Contrast
     duplicates: tuple[tuple[int, ...], ...]
     labels: SeveralLabels
     cvind: PublishedFolds | None
-    published: Published
+    published: Published | None
     rejects: tuple[LeftOut, ...]
     ignored: tuple[LeftOut, ...]
 

@@ -59,11 +59,13 @@ def _wholeness(audit: Audit) -> list[str]:
     ]
 
 
-def _published(published: Published) -> list[str]:
+def _published(published: Published | None) -> list[str]:
+    if published is None:
+        return []
     title = {
         "complete": "The published set (Cheng et al. 2015), complete",
         "subset": "A subset of the published set (Cheng et al. 2015)",
-        "other": "Not the published set (Cheng et al. 2015), whose counts are given for comparison",
+        "other": "Not the published set (Cheng et al. 2015): more slices than it has",
     }[published.relation]
     lines = [title, "", f"  {'':<14}{'here':>8}{'published':>12}{'difference':>12}"]
     for name, count in published.counts.items():
@@ -105,23 +107,29 @@ def _images(audit: Audit) -> list[str]:
 
 
 def _masks(audit: Audit) -> list[str]:
-    masks, area, disagreeing = audit.masks, audit.tumor_mm2, audit.borders.disagreeing
+    masks, area, borders = audit.masks, audit.tumor_mm2, audit.borders
     components = ", ".join(f"{count} in {n} masks" for count, n in masks.components.items())
     return [
         "Masks",
         "",
         _check(not masks.empty, "no mask is empty", f"empty masks: slices {_some(masks.empty)}"),
-        _mask_orientation(audit.borders),
+        *([_mask_orientation(borders)] if borders else []),
         _image_orientation(audit.contrast),
-        _check(
-            not disagreeing,
-            "every border polygon agrees with its mask",
-            f"border polygon and mask disagree in {len(disagreeing)} of {_counted(audit.slices, 'slice')}: "
-            f"{_some(disagreeing)}",
-        ),
+        _agreeing(borders, audit.slices),
         _paragraph(f"connected components: {components}; {len(masks.with_holes)} masks have holes"),
         _paragraph(f"tumor area {area.least:.0f} to {area.most:.0f} mm², median {area.median:.0f} mm²"),
     ]
+
+
+def _agreeing(borders: Borders | None, n_slices: int) -> str:
+    if borders is None:
+        return _paragraph("no slice has a border polygon to compare its mask with")
+    return _check(
+        not borders.disagreeing,
+        "every border polygon agrees with its mask",
+        f"border polygon and mask disagree in {len(borders.disagreeing)} of {_counted(n_slices, 'slice')}: "
+        f"{_some(borders.disagreeing)}",
+    )
 
 
 def _mask_orientation(borders: Borders) -> str:
@@ -172,7 +180,7 @@ def _consistency(audit: Audit) -> list[str]:
 
 def _folds(folds: PublishedFolds | None) -> list[str]:
     if folds is None:
-        return [_paragraph("no cvind.mat among the sources: the published folds are unknown")]
+        return [_paragraph("the source has no published folds (cvind.mat, or column fold)")]
     sizes = " / ".join(str(n) for n in folds.folds.values())
     unknown = f"; {folds.unknown} slices have none" if folds.unknown else ""
     patients, families = folds.patients_on_two_folds, folds.families_on_two_folds

@@ -105,7 +105,7 @@ def parse_slice(data: bytes, file: str, number: int) -> Slice:
         number=number,
         label=_label(raw["label"], file),
         pid=pid,
-        image=_image(raw["image"].T, file),
+        image=usable_image(raw["image"].T, file),
         mask=_mask(raw["tumorMask"].T, file),
         border=_border(raw["tumorBorder"], file),
     )
@@ -129,7 +129,7 @@ def parse_image(data: bytes, file: str) -> NDArray[Any]:
         if not isinstance(image, h5py.Dataset):
             raise SliceError(file, "field image of cjdata is missing")
         _image_shape(image, file)
-        return _image(values(image, "image", file, _MOST_BYTES["image"]).T, file)
+        return usable_image(values(image, "image", file, _MOST_BYTES["image"]).T, file)
 
 
 def _struct(root: h5py.File, file: str) -> h5py.Group:
@@ -168,7 +168,12 @@ def _label(raw: NDArray[Any], file: str) -> int:
     return int(raw.item())
 
 
-def _image(raw: NDArray[Any], file: str) -> NDArray[Any]:
+def usable_image(raw: NDArray[Any], file: str) -> NDArray[Any]:
+    """The same image (H, W), contiguous.
+
+    Raises:
+        SliceError: it is of a type or has intensities that no slice has.
+    """
     if raw.dtype.kind not in "iuf" or raw.dtype.itemsize > 8:
         raise SliceError(file, f"image holds {raw.dtype}, expected numbers of at most 64 bits")
     if raw.dtype.kind == "f" and not np.isfinite(raw).all():

@@ -1,4 +1,4 @@
-"""Converts the files of the data set to a slice store, in one pass.
+"""Converts the files of a data set to a slice store, in one pass.
 
 The image type and the number of slices of each size are known only after the last file. Until then the slices,
 in their narrowest types, wait in an unnamed temporary file in the store's folder. So memory stays small, and the
@@ -18,19 +18,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mmran.data.cheng import parse_cvind, parse_slice
+from mmran.data.cheng import Slice, parse_cvind, parse_slice
 from mmran.data.matlab import SliceError
 from mmran.data.pids import pid_family
+from mmran.data.planes import Plane, plan_rows, planes, refuse_values
 from mmran.data.published import FIELD_OF_VIEW_MM
 from mmran.data.sources import Entry, FileEntry, Source, open_source
-from mmran.data.store import INDEX_NAME, INDEX_TYPES, LeftOut, SliceStore, narrow, slice_digest
+from mmran.data.store import DEFAULT_LAYOUT, INDEX_NAME, INDEX_TYPES, LeftOut, SliceStore, narrow, slice_digest
 from mmran.data.store_writer import WaitingSlice, write_store
+from mmran.data.tables import Table, read_tables, table_of
 from mmran.errors import UserError
 from mmran.files import atomic_path, sha256_file
 from mmran.machine import available_cpus
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Prepared = tuple[WaitingSlice, list[NDArray[Any]]]
+"""A slice's facts, and its pixels and border as they wait."""
 
 _READERS = min(4, available_cpus())
 
@@ -40,17 +44,20 @@ def convert(
     output: Path | str,
     *,
     field_of_view_mm: float = FIELD_OF_VIEW_MM,
+    tumor_values: Sequence[float] = (),
     keep_going: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> SliceStore:
-    """Write the slices of folders and zip archives into a store, and `index.csv` beside it.
+    """Write the slices of a data set into a store, and `index.csv` beside it.
 
     Args:
-        sources: folders, `.zip` archives or `.mat` files; `cvind.mat` among them gives the published folds.
+        sources: folders, `.zip` archives or `.mat` files, of which `cvind.mat` gives the published folds; or tables of
+            images and masks, and folders that hold one, see `mmran.data.tables`.
         output: the store; it and its index appear when both are complete.
-        field_of_view_mm: side of the imaged square, from which the pixel spacing of each size follows.
+        field_of_view_mm: side of the imaged square, from which the pixel spacing of each size of `.mat` files follows.
+        tumor_values: values that mean tumor in the masks of tables; every value but 0 if empty.
         keep_going: leave out unusable files and list them in the store, instead of raising.
-        on_progress: called with the number of files read and the number of all files.
+        on_progress: called with the number of slices read and, except in volumes, the number of all slices.
 
     Raises:
         UserError: a bad file, none at all, no permission, or a full disk. Nothing is left behind.
@@ -58,14 +65,21 @@ def convert(
     output = Path(output)
     if not field_of_view_mm > 0 or field_of_view_mm == float("inf"):
         raise UserError(f"field of view {field_of_view_mm} mm: expected a positive number")
+    refuse_values(tumor_values)
+    tables = _tables_of(sources)
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(sources))
+        source = read_tables(tables) if tables else stack.enter_context(open_source(sources))
         # Blocks close in reverse: the store takes its place before its index does.
         index_path = stack.enter_context(atomic_path(output.with_name(INDEX_NAME)))
         store_path = stack.enter_context(atomic_path(output))
         spill = stack.enter_context(tempfile.TemporaryFile(dir=output.parent))
         rejects = _Rejects(keep_going)
-        rows = _read_all(source, spill, field_of_view_mm, rejects, on_progress)
+        known_folds: dict[int, int] = {}
+        if isinstance(source, Table):
+            rows = _read_table(source, spill, tuple(tumor_values), known_folds, rejects, on_progress)
+        else:
+            rows = _read_all(source, spill, field_of_view_mm, rejects, on_progress)
+            known_folds = _folds_of(source, rejects)
         rows = _refuse_two_labels(rows, rejects)
         if not rows:
             raise UserError(
@@ -78,12 +92,27 @@ def convert(
             store_path,
             rows,
             spill,
-            folds=_folds_of(source, index, rejects),
+            layout="table" if tables else DEFAULT_LAYOUT,
+            folds=np.array([known_folds.get(number, 0) for number in index["slice"]], dtype="<i4"),
             rejects=[LeftOut(error.file, error.reason) for error in rejects.found],
             ignored=[LeftOut(error.file, error.reason) for error in source.ignored],
             index_sha256=sha256_file(index_path),
         )
     return SliceStore(output)
+
+
+def _tables_of(sources: Sequence[Path | str]) -> list[Path]:
+    """The tables of all sources, or none if they are `.mat` files.
+
+    Raises:
+        UserError: only some sources have tables.
+    """
+    tables = [table_of(source) for source in sources]
+    found = [table for table in tables if table is not None]
+    if found and len(found) < len(tables):
+        other = sources[tables.index(None)]
+        raise UserError(f"{other}: has no slices.csv, but {found[0].parent} has; convert .mat files and tables apart")
+    return found
 
 
 class _Rejects:
@@ -110,14 +139,63 @@ def _read_all(
         rejects.add(error)
     singles = _refuse_shared_numbers(source, rejects)
 
-    def prepare(item: tuple[int, Entry]) -> tuple[WaitingSlice, list[NDArray[Any]]] | SliceError:
+    def prepare(item: tuple[int, Entry]) -> Prepared:
+        number, entry = item
+        read = parse_slice(entry.read(), entry.file, number)
+        return _prepared(read, entry.file, pid_family(read.pid), field_of_view_mm / read.image.shape[1])
+
+    return _spilled(_mapped(_or_error(prepare), singles), len(singles), spill, rejects, on_progress)
+
+
+def _read_table(
+    table: Table,
+    spill: BinaryIO,
+    tumor_values: tuple[float, ...],
+    folds: dict[int, int],
+    rejects: _Rejects,
+    on_progress: Callable[[int, int], None] | None,
+) -> list[WaitingSlice]:
+    """As `_read_all`; `folds` receives the fold of every slice whose line says one."""
+    for error in table.rejects:
+        rejects.add(error)
+    planned, faults = plan_rows(table.rows)
+    for error in faults:
+        rejects.add(error)
+    folds.update((plan.first + i, plan.row.fold) for plan in planned for i in range(plan.n))
+
+    def prepare(plane: Plane | SliceError) -> Prepared:
+        if isinstance(plane, SliceError):
+            raise plane
+        item, spacing_mm = plane.read()
+        return _prepared(item, plane.file, plane.row.family, spacing_mm)
+
+    found = planes(planned, tumor_values, table.ignored)
+    n_slices = sum(plan.n for plan in planned)
+    return _spilled(_mapped(_or_error(prepare), found), n_slices, spill, rejects, on_progress)
+
+
+def _or_error(prepare: Callable[[Item], Prepared]) -> Callable[[Item], Prepared | SliceError]:
+    """The same work, which returns what is wrong with a file instead of raising it."""
+
+    def attempt(item: Item) -> Prepared | SliceError:
         try:
-            return _prepare(*item, field_of_view_mm)
+            return prepare(item)
         except SliceError as error:
             return error
 
+    return attempt
+
+
+def _spilled(
+    results: Iterable[Prepared | SliceError],
+    n_results: int,
+    spill: BinaryIO,
+    rejects: _Rejects,
+    on_progress: Callable[[int, int], None] | None,
+) -> list[WaitingSlice]:
+    """The slices among the results, their pixels written to the temporary file."""
     rows = []
-    for n_read, result in enumerate(_mapped(prepare, singles), start=1):
+    for n_read, result in enumerate(results, start=1):
         if isinstance(result, SliceError):
             rejects.add(result)
         else:
@@ -127,7 +205,7 @@ def _read_all(
                 spill.write(part.data)
             rows.append(row)
         if on_progress:
-            on_progress(n_read, len(singles))
+            on_progress(n_read, n_results)
     spill.flush()
     return rows
 
@@ -177,24 +255,23 @@ def _mapped(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[R
             yield waiting.popleft().result()
 
 
-def _prepare(number: int, entry: Entry, field_of_view_mm: float) -> tuple[WaitingSlice, list[NDArray[Any]]]:
+def _prepared(item: Slice, file: str, family: str, spacing_mm: float) -> Prepared:
     """A slice's facts, and what waits: its narrowed image, its mask with eight pixels in a byte, its border."""
-    item = parse_slice(entry.read(), entry.file, number)
     height, width = item.image.shape
     facts = {
-        "slice": number,
+        "slice": item.number,
         "label": item.label,
         "pid": sys.intern(item.pid),
-        "family": sys.intern(pid_family(item.pid)),
+        "family": sys.intern(family),
         "height": height,
         "width": width,
-        "spacing_mm": field_of_view_mm / width,
+        "spacing_mm": spacing_mm,
         "tumor_px": int(np.count_nonzero(item.mask)),
         "group": sys.intern(f"{height}x{width}"),
     }
     image = narrow(item.image)
     row = WaitingSlice(
-        file=entry.file,
+        file=file,
         facts=facts,
         image_type=image.dtype,
         low=image.min().item(),
@@ -233,8 +310,8 @@ def _index_of(rows: list[WaitingSlice]) -> pd.DataFrame:
     return index[list(INDEX_TYPES)]
 
 
-def _folds_of(source: Source, index: pd.DataFrame, rejects: _Rejects) -> NDArray[np.int32]:
-    """(n,) the published fold of every slice, 0 where there is none."""
+def _folds_of(source: Source, rejects: _Rejects) -> dict[int, int]:
+    """The published fold of each slice number; empty where none is known."""
     lists: list[tuple[Entry, dict[int, int]]] = []
     for entry in _different_files(source.cvinds):
         try:
@@ -247,4 +324,4 @@ def _folds_of(source: Source, index: pd.DataFrame, rejects: _Rejects) -> NDArray
             rejects.add(SliceError(entry.file, f"differs from {lists[0][0].file}; keep the right one"))
             published = {}
             break
-    return np.array([published.get(number, 0) for number in index["slice"]], dtype="<i4")
+    return published

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from mmran.data.matlab import SliceError, values
 
+PID_PATTERN = r"\w[!-+\--~]*"
+"""ASCII characters without blanks and commas, the first a letter, digit, or underscore."""
+
 _MOST_BYTES = 4096
 _LARGEST_CODE = 0x10FFFF
 
@@ -36,7 +39,7 @@ def read_pid(dataset: h5py.Dataset, file: str) -> str:
         SliceError: it is something else, or holds blanks, commas or characters that are not ASCII.
     """
     pid = _text(dataset, file).strip("\0 ")
-    if not re.fullmatch(r"\w[!-+\--~]*", pid, re.ASCII):
+    if not re.fullmatch(PID_PATTERN, pid, re.ASCII):
         raise SliceError(
             file,
             f"PID is {_shortened(pid)}, expected a patient identifier of ASCII characters that starts with "

@@ -19,10 +19,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mmran.data.pids import pid_family
 from mmran.errors import UserError
 from mmran.files import sha256_file
 
 FORMAT = 2
+DEFAULT_LAYOUT = "cjdata"
+"""Layout of a source of `.mat` files."""
 INDEX_NAME = "index.csv"
 INDEX_TYPES = {
     "slice": "int64",
@@ -69,7 +72,7 @@ def slice_digest(
     """SHA-256 of a slice's content, independent of the type and file that store it.
 
     Args:
-        row: its `slice`, `label`, `pid`, `height`, `width` and `spacing_mm`.
+        row: its `slice`, `label`, `pid`, `height`, `width`, `spacing_mm`, and `family`.
         image: (H, W), narrowed.
         mask: (H, W) of 0 and 1.
         border: (n, 2) float64.
@@ -77,6 +80,8 @@ def slice_digest(
     facts = [row[name] for name in _DIGESTED]
     # The mask is hashed as bits; its maximum detects nonzero values other than 1.
     facts += [image.dtype.str, int(mask.max())]
+    if row["family"] != pid_family(row["pid"]):  # otherwise the patient decides it
+        facts.append(row["family"])
     digest = hashlib.sha256(json.dumps(facts).encode())
     for part in (image, np.packbits(mask), border.astype("<f8")):
         digest.update(np.ascontiguousarray(part).data)
@@ -122,6 +127,7 @@ class SliceStore:
         index: one line per slice in the order of the numbers, see `INDEX_TYPES`.
         digest: SHA-256 of the content; equal digests mean equal slices.
         slice_digests: (n, 32) uint8, the digest of each slice in index order.
+        layout: what the slices came from, "cjdata" (`.mat` files) or "table" (images that a table names).
         cvind: published fold of each slice number, empty where the source had no `cvind.mat`.
         rejects: files that `convert --keep-going` left out.
         ignored: files of other kinds that the source held besides.
@@ -149,7 +155,7 @@ class SliceStore:
         if not self._fits_index():
             raise UserError(f"{path}: does not fit its {INDEX_NAME}; make both again with mmran convert")
         numbers = self.index["slice"].tolist()
-        self._facts = {name: self.index[name].tolist() for name in _DIGESTED}
+        self._facts = {name: self.index[name].tolist() for name in (*_DIGESTED, "family")}
         self._places = {
             number: (group, row, i)
             for i, (number, group, row) in enumerate(zip(numbers, self.index["group"], self.index["row"], strict=True))
@@ -158,6 +164,7 @@ class SliceStore:
 
     def _read_header(self, file: h5py.File) -> None:
         self.digest = str(file.attrs["digest"])
+        self.layout = str(file.attrs.get("layout", DEFAULT_LAYOUT))
         self.rejects = _left_out(file["rejects"][()])
         self.ignored = _left_out(file["ignored"][()])
         self._index_sha256 = str(file.attrs["index_sha256"])
@@ -242,6 +249,11 @@ class SliceStore:
         compared.
         """
         return self._groups[group]
+
+    @property
+    def has_borders(self) -> bool:
+        """Whether any slice has a border polygon."""
+        return bool(self._border_start[-1] > 0)
 
     def border(self, number: int) -> NDArray[np.float64]:
         """(n, 2) float64 x, y of a slice's border polygon, in pixels from zero."""

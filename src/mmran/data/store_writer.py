@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from mmran.data.store import FORMAT, LeftOut, left_out_bytes, smallest_type, store_digest
+from mmran.data.store import DEFAULT_LAYOUT, FORMAT, LeftOut, left_out_bytes, smallest_type, store_digest
 from mmran.errors import UserError
 
 _PAGE_BYTES = 4096
@@ -56,6 +56,7 @@ def write_store(
     slices: Sequence[WaitingSlice],
     spill: BinaryIO,
     *,
+    layout: str,
     folds: NDArray[np.int32],
     rejects: Sequence[LeftOut],
     ignored: Sequence[LeftOut],
@@ -67,6 +68,7 @@ def write_store(
         path: the new file.
         slices: in index order.
         spill: the file that holds their pixels and borders.
+        layout: what the slices came from: "cjdata" for `.mat` files, "table" for images that a table names.
         folds: (n,) published folds, 0 where unknown.
         rejects: files that should have been slices.
         ignored: files of other kinds.
@@ -84,6 +86,8 @@ def write_store(
     with h5py.File(path, "w", alignment_threshold=_PAGE_BYTES, alignment_interval=_PAGE_BYTES) as file:
         digests = np.frombuffer(b"".join(item.digest for item in slices), dtype=np.uint8).reshape(-1, 32)
         file.attrs["format"] = FORMAT
+        if layout != DEFAULT_LAYOUT:  # absent in stores of `.mat` files, which keep their bytes
+            file.attrs["layout"] = layout
         file.attrs["digest"] = store_digest(digests, folds)
         file["rejects"] = left_out_bytes(rejects)
         file["ignored"] = left_out_bytes(ignored)

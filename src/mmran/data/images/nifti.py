@@ -86,6 +86,11 @@ class Nifti(ImageFile):
         else:
             self._spacing = self.options.default_spacing
 
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """(4, 4) from stored indices to millimeters; complete after `open`."""
+        return np.asarray(self._image.affine, dtype=np.float64)
+
     def read(self, i: int) -> ImageSlice:
         """Read one slice: mapped from an uncompressed file, from memory of a compressed one."""
         try:

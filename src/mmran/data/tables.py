@@ -1,0 +1,246 @@
+"""Data sets as a table: images, masks, and a csv that names them.
+
+The csv has one line per image with the columns `image`, `mask`, `label`, and `patient`, and optionally `slice`,
+`family`, `spacing_mm`, and `fold`. Images and masks are pictures or NIfTI; a line may name a volume and its mask, which
+become slices.
+"""
+
+import csv
+import math
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmran.data.cheng import CLASS_NAMES
+from mmran.data.matlab import SliceError
+from mmran.data.pids import PID_PATTERN
+from mmran.errors import UserError, known_names
+
+TABLE_NAME = "slices.csv"
+REQUIRED = ("image", "mask", "label", "patient")
+OPTIONAL = ("slice", "family", "spacing_mm", "fold")
+FOLDERS = {"image": "images", "mask": "masks"}
+"""Column -> folder beside the table in which a bare file name is looked up first."""
+
+_LARGEST_NUMBER = 10**9 - 1
+_MOST_FOLDS = 1000
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """One line of a table: an image or volume with its mask, not read yet.
+
+    Attributes:
+        where: table and line, for messages.
+        image: its file.
+        mask: the file of its mask.
+        label: class, counted from 1.
+        patient: identifier of the patient.
+        family: patients with the same family stay together in a split by family; the patient if the table has none.
+        number: slice number, of a volume's first slice; None numbers the slices in the order of the table.
+        spacing_mm: side of a pixel; None if the file says it.
+        fold: fold of the data set's authors, counted from 1; 0 if unknown.
+    """
+
+    where: str
+    image: Path
+    mask: Path
+    label: int
+    patient: str
+    family: str
+    number: int | None
+    spacing_mm: float | None
+    fold: int
+
+
+@dataclass
+class Table:
+    """What tables hold.
+
+    Attributes:
+        rows: the usable lines.
+        rejects: lines that cannot be used.
+        ignored: columns, and files beside the table, that are not read.
+    """
+
+    rows: list[TableRow] = field(default_factory=list)
+    rejects: list[SliceError] = field(default_factory=list)
+    ignored: list[SliceError] = field(default_factory=list)
+
+
+def table_of(source: Path | str) -> Path | None:
+    """The table of a source: a csv itself, or `slices.csv` in a folder; None if the source has none."""
+    source = Path(source)
+    if source.suffix.lower() == ".csv":
+        return source
+    return source / TABLE_NAME if (source / TABLE_NAME).is_file() else None
+
+
+def named_files(table: Path) -> list[Path]:
+    """Every file that a table names, whether it exists or not, in the order of the table.
+
+    Raises:
+        UserError: it is no table.
+    """
+    return [_path_of(table, column, row[column]) for _, row in _lines(table) for column in FOLDERS if row.get(column)]
+
+
+def read_tables(tables: Sequence[Path]) -> Table:
+    """Read the lines of tables; the files that they name are looked up and not opened.
+
+    Raises:
+        UserError: a file is no table, or a column is missing.
+    """
+    found = Table()
+    for table in tables:
+        lines = _lines(table)
+        for column in (name for name in (lines[0][1] if lines else {}) if name not in (*REQUIRED, *OPTIONAL)):
+            found.ignored.append(SliceError(str(table), f"column {column!r} is not read"))
+        for line, values in lines:
+            try:
+                found.rows.append(_row(table, f"{table} line {line}", values))
+            except SliceError as error:
+                found.rejects.append(error)
+        found.ignored += _unnamed(table)
+    if not found.rows and not found.rejects:
+        raise UserError(f"{', '.join(map(str, tables))}: no line below the header; add one line per image")
+    _refuse_shared_images(found)
+    _refuse_two_families(found)
+    return found
+
+
+def _lines(table: Path) -> list[tuple[int, dict[str, str]]]:
+    """Line number and values of every line below the header, blanks stripped."""
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            names = [name.strip() for name in reader.fieldnames or ()]
+            reader.fieldnames = names
+            _check_columns(table, names)
+            return [(reader.line_num, _values(table, reader.line_num, row)) for row in reader]
+    except OSError as error:
+        raise UserError(f"{table}: cannot be read ({error.strerror}); expected a csv of images and masks") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{table}: is no csv in UTF-8 ({error}); save it again as one") from error
+
+
+def _check_columns(table: Path, names: Sequence[str]) -> None:
+    if missing := [name for name in REQUIRED if name not in names]:
+        raise UserError(
+            f"{table}: lacks the column {missing[0]}; expected {','.join((*REQUIRED, *OPTIONAL))}, of which "
+            f"{', '.join(OPTIONAL)} are optional, found {','.join(names) or 'nothing'}"
+        )
+    if twice := [name for name, n in Counter(names).items() if n > 1]:
+        raise UserError(f"{table}: has the column {twice[0]} twice; remove one")
+
+
+def _values(table: Path, line: int, row: dict[str, str]) -> dict[str, str]:
+    if None in row or None in row.values():
+        n = len([value for key, value in row.items() if key is not None and value is not None])
+        found = "more" if None in row else str(n)
+        raise UserError(f"{table} line {line}: has {found} values, expected one per column; quote values with commas")
+    return {name: value.strip() for name, value in row.items()}
+
+
+def _row(table: Path, where: str, values: dict[str, str]) -> TableRow:
+    patient = _identifier(where, "patient", values["patient"])
+    return TableRow(
+        where,
+        image=_existing(table, where, "image", values["image"]),
+        mask=_existing(table, where, "mask", values["mask"]),
+        label=_label(where, values["label"]),
+        patient=patient,
+        family=_identifier(where, "family", values.get("family") or patient),
+        number=_whole(where, "slice", values["slice"], _LARGEST_NUMBER) if "slice" in values else None,
+        spacing_mm=_spacing(where, values["spacing_mm"]) if values.get("spacing_mm") else None,
+        fold=_whole(where, "fold", values["fold"], _MOST_FOLDS) if values.get("fold") else 0,
+    )
+
+
+def _path_of(table: Path, column: str, name: str) -> Path:
+    inside = table.parent / FOLDERS[column] / name
+    return inside if "/" not in name and inside.exists() else table.parent / name
+
+
+def _existing(table: Path, where: str, column: str, name: str) -> Path:
+    if not name:
+        raise SliceError(where, f"{column} is empty, expected a file; remove the line or name its {column}")
+    path = _path_of(table, column, name)
+    if not path.exists():
+        raise SliceError(
+            where, f"{column} {name!r} does not exist, expected a path from {table.parent} or a name in {column}s/"
+        )
+    return path
+
+
+def _label(where: str, value: str) -> int:
+    if value in CLASS_NAMES:
+        return CLASS_NAMES.index(value) + 1
+    if re.fullmatch("[0-9]+", value) and 1 <= int(value) <= len(CLASS_NAMES):
+        return int(value)
+    raise SliceError(
+        where, f"label is {value!r}, expected 1 to {len(CLASS_NAMES)} or a name; {known_names(value, CLASS_NAMES)}"
+    )
+
+
+def _identifier(where: str, column: str, value: str) -> str:
+    if not re.fullmatch(PID_PATTERN, value, re.ASCII):
+        raise SliceError(
+            where,
+            f"{column} is {value!r}, expected ASCII characters that start with a letter or digit, without blanks and "
+            "commas; rename it",
+        )
+    return value
+
+
+def _whole(where: str, column: str, value: str, most: int) -> int:
+    if not re.fullmatch("[0-9]{1,9}", value) or not 1 <= int(value) <= most:
+        raise SliceError(where, f"{column} is {value!r}, expected a whole number of 1 to {most}; correct it")
+    return int(value)
+
+
+def _spacing(where: str, value: str) -> float:
+    try:
+        spacing = float(value)
+    except ValueError:
+        spacing = math.nan
+    if not 0 < spacing < math.inf:
+        raise SliceError(where, f"spacing_mm is {value!r}, expected the side of a pixel in mm, such as 0.49")
+    return spacing
+
+
+def _unnamed(table: Path) -> list[SliceError]:
+    """Files in the folders of images and masks that no line names."""
+    named = {os.path.realpath(path) for path in named_files(table)}
+    files = [
+        path
+        for folder in FOLDERS.values()
+        for path in sorted((table.parent / folder).rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    ]
+    return [SliceError(str(path), f"is not in {table.name}") for path in files if os.path.realpath(path) not in named]
+
+
+def _refuse_shared_images(found: Table) -> None:
+    """Leave out lines that name the same image; none is known to be right."""
+    lines: dict[str, list[TableRow]] = {}
+    for row in found.rows:
+        lines.setdefault(os.path.realpath(row.image), []).append(row)
+    for rows in lines.values():
+        for row in rows if len(rows) > 1 else ():
+            other = next(one.where for one in rows if one is not row)
+            found.rejects.append(SliceError(row.where, f"names the image {row.image}, and so does {other}; keep one"))
+            found.rows.remove(row)
+
+
+def _refuse_two_families(found: Table) -> None:
+    """Leave out the lines of a patient in two families."""
+    first: dict[str, TableRow] = {}
+    torn = {row.patient for row in found.rows if first.setdefault(row.patient, row).family != row.family}
+    for row in [row for row in found.rows if row.patient in torn]:
+        reason = f"patient {row.patient} is in several families, such as {row.family}; a patient has one"
+        found.rejects.append(SliceError(row.where, reason))
+        found.rows.remove(row)
