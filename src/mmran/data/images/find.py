@@ -104,9 +104,11 @@ def _in_folder(folder: Path, output: Path, options: ReadOptions) -> tuple[list[t
     found: list[tuple[Path, ImageFile]] = []
     dicoms: list[Path] = []
     others: Counter[str] = Counter()
+    outputs = output.resolve()
     for path in sorted(folder.rglob("*")):
         below = path.relative_to(folder)
-        if not path.is_file() or path.is_relative_to(output) or any(part.startswith(".") for part in below.parts):
+        is_output = (folder.resolve() / below).is_relative_to(outputs)
+        if is_output or not path.is_file() or any(part.startswith(".") for part in below.parts):
             continue
         kind = _kind(path)
         if kind is dicom.Dicom:
