@@ -17,7 +17,7 @@ from mmran.statistics.intervals import SEED, Bootstrap, family_df, percentile_in
 from mmran.statistics.rows import Families, Row, on_shared_slices
 
 EXACT_FAMILIES = 16
-"""Up to so many families, all 2^F patterns of signs are counted."""
+"""Up to this number of families, all 2^F patterns of signs are counted."""
 SIGN_FLIPS = 9_999
 METHOD_SEEDS = 3
 """With fewer seeds a test certifies two sets of weights, not two methods."""

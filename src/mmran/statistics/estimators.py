@@ -243,6 +243,6 @@ def _auc(metric: str, cases: pd.DataFrame, family: Codes, n_families: int) -> Es
 
 
 def _divided(numerator: Floats, denominator: Floats, undefined: float) -> Floats:
-    """Quotient, with a value of its own where the denominator is 0; NaN stays NaN."""
+    """Quotient, and `undefined` where the denominator is 0; NaN stays NaN."""
     quotient = np.full(np.shape(numerator), undefined, dtype=np.float64)
     return np.divide(numerator, denominator, out=quotient, where=np.asarray(denominator) != 0)

@@ -1,5 +1,7 @@
 """Equations 1-10 on features small enough to work out by hand."""
 
+from dataclasses import asdict
+from itertools import pairwise
 from math import exp
 
 import pytest
@@ -133,3 +135,21 @@ def test_residual_module_adds_its_shortcut_before_the_last_relu():
     nn.init.constant_(convolution.weight, -3.0)
     # Eq. 10: F_att + F_res = x - 3 x.
     assert module(torch.tensor([-1.0, 2.0]).view(1, 1, 1, 2)).flatten().tolist() == [2, 0]
+
+
+def test_the_multiscale_control_has_no_gate() -> None:
+    module = Attention(C, ATTENTIONS["msm"], reduction=1).eval()
+    u = features()
+    torch.testing.assert_close(module(u), module.multiscale(u))
+    assert {name.split(".")[0] for name, _ in module.named_parameters()} == {"multiscale"}
+
+
+def test_the_single_steps_change_one_part_each() -> None:
+    path = ["se", "se-spatial", "se-spatial-r4", "scse"]
+    path += ["scse-msm", "scse-msm-gmp", "scse-msm-gmp-res", "scse-msm-gmp-res-product", "mram"]
+    forms = [asdict(ATTENTIONS[name]) for name in path]
+    changed = [[key for key in before if before[key] != after[key]] for before, after in pairwise(forms)]
+    assert changed == [
+        *(["spatial"], ["reduction"], ["bias"], ["multiscale"]),
+        *(["maximum"], ["residual"], ["combine"], ["sequential"]),
+    ]
