@@ -6,6 +6,7 @@ from pathlib import Path
 from mmran.config.configuration import Config
 from mmran.data import published
 from mmran.data.cheng import CLASS_NAMES
+from mmran.data.tables import read_tables, table_of
 from mmran.errors import UserError
 
 
@@ -60,7 +61,10 @@ def _listed(path: Path) -> Slices:
 
 
 def stored_slices(config: Config) -> tuple[int, int, str]:
-    """Number of slices and patients, and their source: the store's index, the phantom or the published data set."""
+    """Number of slices and families, and their source: the store's index, the phantom, a table, or the published set.
+
+    A volume in a table counts as one slice until it is converted.
+    """
     index = config.results / "data" / "index.csv"
     if index.is_file():
         import pandas as pd
@@ -73,4 +77,7 @@ def stored_slices(config: Config) -> tuple[int, int, str]:
         phantom = config.values["data"]["phantom"]
         n = sum(patient(phantom["seed"], k).n_slices for k in range(phantom["patients"]))
         return n, phantom["patients"], "the phantom"
+    if tables := [table for table in map(table_of, config.source) if table is not None and table.is_file()]:
+        lines = read_tables(tables).rows
+        return len(lines), len({line.family for line in lines}), ", ".join(map(str, tables))
     return published.COUNTS["slices"], published.COUNTS["patients"], "the published data set"

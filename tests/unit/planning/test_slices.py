@@ -35,3 +35,13 @@ def test_a_csv_of_ones_own_is_counted_before_it_is_a_split(tmp_path: Path) -> No
         count_slices(found, "mine")
     path.write_text("slice,fold,role\n1,0,train\n2,0,train\n3,0,val\n4,0,test\n")
     assert count_slices(found, "mine") == Slices(2, 1, 1, 1, str(path))
+
+
+def test_the_lines_of_a_table_are_counted_before_they_are_converted(tmp_path: Path) -> None:
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+        for number in range(20):
+            (tmp_path / folder / f"{number}.png").touch()
+    table = tmp_path / "slices.csv"
+    table.write_text("image,mask,label,patient\n" + "".join(f"{n}.png,{n}.png,1,P{n // 2}\n" for n in range(20)))
+    assert count_slices(config(tmp_path / "results", source=str(tmp_path)), "paper") == Slices(16, 2, 2, 1, str(table))
