@@ -13,7 +13,7 @@ from mmran.files import canonical_json, read_json
 
 METHODS: Final = {
     "slice": ("fractions", "seed", "stratify"),
-    "family": ("folds", "seed", "stratify"),
+    "family": ("folds", "tested_folds", "seed", "stratify"),
     "cvind": ("folds",),
     "file": ("folds", "path"),
 }
@@ -39,6 +39,7 @@ class Protocol:
             promise is an error.
         fractions: shares of train, val and test, 0 to 1; for `slice`.
         folds: number of folds; for `cvind` and `file` it is optional, and checked against what is found.
+        tested_folds: test only this many of the folds, for a quick look; None tests each once; for `family`.
         seed: seed of the shuffle; for `slice` and `family`.
         stratify: whether each class is divided in the same proportions; for `slice` and `family`.
             Deviates: the paper does not say whether its split is stratified; see the ledger.
@@ -50,6 +51,7 @@ class Protocol:
     apart: str = "none"
     fractions: tuple[float, float, float] | None = None
     folds: int | None = None
+    tested_folds: int | None = None
     seed: int | None = None
     stratify: bool = True
     path: str | None = None
@@ -82,6 +84,10 @@ class Protocol:
                 raise UserError(f"{where}: method {method} needs {key}{example}")
         for key, value in values.items():
             _check(where, method, key, value)
+        if values.get("tested_folds", 1) > values.get("folds", 1):
+            raise UserError(
+                f"{where}: tested_folds {values['tested_folds']}, expected at most {values['folds']}, its folds"
+            )
         if "fractions" in values:
             train, val, test = values["fractions"]
             values["fractions"] = (float(train), float(val), float(test))
@@ -127,7 +133,7 @@ def _check(where: str, method: str, key: str, value: Any) -> None:
             good, expected = _is_whole(value, 0), "a whole number from 0"
         case "stratify":
             good, expected = isinstance(value, bool), "true or false"
-        case "patients_per_class":
+        case "patients_per_class" | "tested_folds":
             good, expected = _is_whole(value, 1), "at least 1"
         case "path":
             good, expected = isinstance(value, str) and value != "", "the path of a csv"

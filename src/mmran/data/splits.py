@@ -44,13 +44,14 @@ def make_split(index: pd.DataFrame, protocol: Protocol, cvind: Mapping[int, int]
         case "family":
             folds = _family_folds(index, protocol)
             split = _rotated(index, folds, int(protocol.folds or 0))
+            split = split[split["fold"] < (protocol.tested_folds or protocol.folds)]
         case "cvind":
             split = _by_cvind(index, cvind or {})
         case _:
             split = _from_file(index, Path(str(protocol.path)))
     split = split[COLUMNS].sort_values(["fold", "slice"], ignore_index=True)
     n_folds = split["fold"].nunique()
-    if protocol.folds not in (None, n_folds):
+    if (protocol.tested_folds or protocol.folds) not in (None, n_folds):
         raise UserError(f"protocol: folds {protocol.folds}, but method {protocol.method} gives {n_folds} here")
     _refuse_empty_roles(split)
     check_split(split, protocol.apart)

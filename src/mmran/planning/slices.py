@@ -43,7 +43,7 @@ def count_slices(config: Config, protocol: str) -> Slices:
         folds = found.folds or published.N_FOLDS
         shares = (1 - 2 / folds, 1 / folds, 1 / folds)
     train, val, test = (round(n * share) for share in shares)
-    return Slices(train, val, test, folds, source)
+    return Slices(train, val, test, found.tested_folds or folds, source)
 
 
 def _listed(path: Path) -> Slices:

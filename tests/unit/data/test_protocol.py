@@ -54,6 +54,11 @@ def test_splits_are_stratified_unless_told_otherwise() -> None:
         ({"stratify": "no"}, "stratify 'no', expected true or false"),
         ({"folds": 5}, "method slice does not use folds; remove it"),
         ({"path": "mine.csv"}, "method slice does not use path; remove it"),
+        ({"tested_folds": 1}, "method slice does not use tested_folds; remove it"),
+        (
+            {"method": "family", "fractions": None, "folds": 5, "tested_folds": 6},
+            "tested_folds 6, expected at most 5, its folds",
+        ),
         ({"patients_per_class": 0}, "patients_per_class 0, expected at least 1"),
         ({"method": "family"}, "method family does not use fractions"),
         ({"method": "file", "fractions": None, "seed": None}, "method file needs path"),

@@ -101,6 +101,11 @@ def test_validation_is_the_next_folds_test_part(cohort: pd.DataFrame) -> None:
         assert val.tolist() == test.tolist()
 
 
+def test_the_first_folds_alone_are_the_first_folds_of_all(cohort: pd.DataFrame) -> None:
+    few, every = make_split(cohort, replace(PATIENT, tested_folds=2)), make_split(cohort, PATIENT)
+    pd.testing.assert_frame_equal(few, every[every["fold"] < 2])
+
+
 def test_no_family_stands_on_two_sides_of_a_patient_split(cohort: pd.DataFrame) -> None:
     split = make_split(cohort, PATIENT)
     assert split.groupby(["fold", "family"])["role"].nunique().max() == 1
