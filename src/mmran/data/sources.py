@@ -70,7 +70,8 @@ def open_source(paths: Sequence[Path | str]) -> Iterator[Source]:
         if not source.entries and not source.rejects:
             places = ", ".join(map(str, paths))
             others = f"; {len(source.ignored)} other files, such as {source.ignored[0].file}" if source.ignored else ""
-            raise UserError(f"{places}: no slices, expected files such as 1.mat, or zip archives of them{others}")
+            expected = "files such as 1.mat, zip archives of them, or slices.csv"
+            raise UserError(f"{places}: no slices, expected {expected}{others}")
         yield source
 
 
@@ -90,7 +91,7 @@ class _Listing:
         elif not os.path.lexists(path):
             raise UserError(f"{path}: no such file or folder")
         elif not path.lower().endswith((".mat", ".zip")):
-            raise UserError(f"{path}: expected a folder, a .zip archive or a .mat file")
+            raise UserError(f"{path}: expected a folder, a .zip archive, a .mat file, or a table (.csv)")
         else:
             self._add_file(path)
 

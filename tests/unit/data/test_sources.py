@@ -60,7 +60,7 @@ def test_an_absent_or_strange_source_is_named(tmp_path: Path, output: Path) -> N
     with pytest.raises(UserError, match="nowhere: no such file or folder"):
         convert([tmp_path / "nowhere"], output)
     (tmp_path / "slices.tar").write_bytes(b"")
-    with pytest.raises(UserError, match=r"slices\.tar: expected a folder, a \.zip archive or a \.mat file"):
+    with pytest.raises(UserError, match=r"slices\.tar: expected a folder, a \.zip archive, a \.mat file, or a table"):
         convert([tmp_path / "slices.tar"], output)
 
 
