@@ -218,7 +218,8 @@ class Config:
         """
         name = self.experiment_name(name)
         lookup(self.values["experiments"], name, "experiment")
-        return self._resolved(name, training_code(self._resolved(name, code={}).network.name))
+        experiment = self._resolved(name, code={})
+        return self._resolved(name, training_code(experiment.network.name, *experiment.outside))
 
     def _resolved(self, name: str, code: Mapping[str, str]) -> Experiment:
         values = self._merged(name)

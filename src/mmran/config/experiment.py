@@ -81,11 +81,16 @@ class Input:
 
 @dataclass(frozen=True)
 class Loss:
-    """Reading of Eq. 11 and the constants of Eq. 12; `focal_alpha` is one weight, or one per class."""
+    """Reading of Eq. 11 and the constants of Eq. 12; `focal_alpha` is one weight, or one per class.
+
+    `segmentation` and `classification` are losses from outside, "package.module:function", in place of these.
+    """
 
     dice: Literal["smoothed", "printed"]
     focal_alpha: float | tuple[float, ...]
     focal_gamma: float
+    segmentation: str | None = None
+    classification: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,10 @@ class Training:
     batch_size: int
     accumulate: int
     learning_rate: float
+    optimizer: str
+    weight_decay: float
+    learning_rate_schedule: str
+    warmup_epochs: int
     selection: str
     stage_selection: str
     checkpoint_minutes: float
@@ -103,6 +112,8 @@ class Training:
     channels_last: bool
     compile: bool
     deterministic: bool
+    gradient_clip: float | None = None
+    ema_decay: float | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +158,13 @@ class Experiment:
         values["training"] = {key: value for key, value in values["training"].items() if key != "checkpoint_minutes"}
         return sha256_text(canonical_json(values))
 
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """The values that name code, "package.module:name", beside the network."""
+        names = (self.training.optimizer, self.training.learning_rate_schedule, self.schedule.name)
+        losses = (self.loss.segmentation, self.loss.classification)
+        return tuple(name for name in (*names, *losses) if name and ":" in name)
+
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "Experiment":
         """Build from the plain mapping of `to_values`.
@@ -164,7 +182,7 @@ class Experiment:
                 "augmentation": Augmentation(**_floats(parts["augmentation"], *parts["augmentation"])),
                 "loss": Loss(**_floats(parts["loss"], "focal_alpha", "focal_gamma")),
                 "schedule": ScheduleSpec(**_floats(parts["schedule"], "alpha")),
-                "training": Training(**_floats(parts["training"], "learning_rate", "checkpoint_minutes")),
+                "training": Training(**_floats(parts["training"], *_TRAINING_FLOATS)),
                 "seeds": tuple(parts["seeds"]),
             }
         )
@@ -190,6 +208,9 @@ class Experiment:
             UserError: the text is not JSON or not a specification.
         """
         return parse_record(text, path, "the specification of an experiment", cls.from_values)
+
+
+_TRAINING_FLOATS = ("learning_rate", "weight_decay", "gradient_clip", "ema_decay", "checkpoint_minutes")
 
 
 def _floats(values: Mapping[str, Any], *names: str) -> dict[str, Any]:

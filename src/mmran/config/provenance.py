@@ -52,11 +52,12 @@ STAGES = {
 }
 
 
-def training_code(network: str) -> dict[str, str]:
+def training_code(network: str, *outside: str) -> dict[str, str]:
     """Digests of the modules that decide an experiment's weights.
 
     Args:
         network: a name of the registry or "package.module:Class".
+        *outside: other values that name code, "package.module:function".
 
     Returns:
         Module name -> hexadecimal digest: the training loop, the network's own module and all that they import.
@@ -64,7 +65,7 @@ def training_code(network: str) -> dict[str, str]:
     from mmran.networks import NETWORKS
 
     module = NETWORKS.get(network, network).partition(":")[0]
-    return code_digests(("mmran.training.engine", module))
+    return code_digests(("mmran.training.engine", module, *(place.partition(":")[0] for place in outside)))
 
 
 def stage_code(stage: str) -> dict[str, str]:

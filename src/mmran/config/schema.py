@@ -55,6 +55,9 @@ def check_schema(values: Mapping[str, Any]) -> None:
     error = best_match(Draft202012Validator(schema()).iter_errors(values))
     if error is None:
         return
+    if error.validator == "pattern" and error.parent and ":" not in str(error.instance):
+        # A name that may also be module:function is rather a mistyped name.
+        error = next((other for other in error.parent.context if other.validator == "enum"), error)
     where = ".".join(map(str, error.absolute_path)) or "top level"
     if error.validator == "additionalProperties" and isinstance(error.schema.get("properties"), dict):
         known = error.schema["properties"]

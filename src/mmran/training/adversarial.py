@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from mmran.data.batches import Batch
 from mmran.networks.rv_gan import RVGAN, halved, signed
-from mmran.training.optimizers import adam
+from mmran.training.optimizers import make_optimizer
 from mmran.training.recipe import Recipe, Stage
 
 REAL, GENERATED = -1.0, 1.0
@@ -25,7 +25,7 @@ ENCODER_SHARE = 0.5
 """Weight of the encoder's features in feature matching; the decoder's have the rest."""
 
 BETAS = (0.5, 0.999)
-"""Of Adam: in a game, gradients change direction too often for the usual .9."""
+"""Of Adam and AdamW: in a game, gradients change direction too often for the usual .9."""
 
 
 class View(NamedTuple):
@@ -55,7 +55,8 @@ class Adversarial(Recipe):
     3. both generators together, against the discriminators as they are then.
 
     The fine generator receives the coarse one's feature as a plain input, so that each generator is responsible for
-    its own masks only; in step 1 the feature is from before the coarse generator's step. Each step has its own Adam.
+    its own masks only; in step 1 the feature is from before the coarse generator's step. Each step has its
+    own optimizer.
 
     Source: Kamran et al. 2021, with the learning rate of the experiment (theirs is 2e-4).
     Deviates: their code takes step 2 before step 1, to the same effect, and takes separate steps for true and
@@ -63,14 +64,16 @@ class Adversarial(Recipe):
     generators; here, as in the paper, with the true ones.
     """
 
+    own_losses = ("segmentation", "classification")
+
     def begin(self, stage: Stage) -> None:
         """Create the four optimizers."""
         network = self._network
         self.optimizers = {
-            "coarse": self._adam(network.coarse.parameters()),
-            "fine": self._adam(network.fine.parameters()),
-            "discriminators": self._adam(network.discriminators.parameters()),
-            "joint": self._adam(self._generator_parameters()),
+            "coarse": self._optimizer(network.coarse.parameters()),
+            "fine": self._optimizer(network.fine.parameters()),
+            "discriminators": self._optimizer(network.discriminators.parameters()),
+            "joint": self._optimizer(self._generator_parameters()),
         }
 
     def step(self, batch: Batch, stage: Stage, epoch: int) -> dict[str, Tensor]:
@@ -92,8 +95,8 @@ class Adversarial(Recipe):
     def _generator_parameters(self) -> list[nn.Parameter]:
         return [*self._network.coarse.parameters(), *self._network.fine.parameters()]
 
-    def _adam(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Adam:
-        return adam(parameters, self.experiment.training.learning_rate, BETAS)
+    def _optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        return make_optimizer(parameters, self.experiment.training, betas=BETAS)
 
     def _views(self, batch: Batch) -> list[Views]:
         views = []

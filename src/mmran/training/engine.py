@@ -4,6 +4,7 @@ The recipe decides what happens to one batch. The loop knows no Ray and no Snake
 from (seed, epoch, slice), so that a training that is killed and restarted ends in the same bits on a CPU.
 """
 
+import contextlib
 import importlib
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from mmran.data import counters
 from mmran.data.batches import ResidentSlices, iterate
 from mmran.errors import UserError
 from mmran.networks import build
+from mmran.training.average import WeightAverage
 from mmran.training.checkpoint import CheckpointFolder
 from mmran.training.device import Compute
 from mmran.training.history import HistoryRow, write_history
@@ -113,6 +115,7 @@ class _Loop:
         self.mask_prior = choose_mask_prior(self.experiment.network, self.training)
         self.best: dict[str, Tensor] | None = None
         self.state = State(mask_prior=self.mask_prior)
+        self.average: WeightAverage | None = None
         self.recipe = self._resume()
         self.stages = self.recipe.stages()
         self.progress = Progress(self.experiment.name, self.stages, self.log)
@@ -129,11 +132,14 @@ class _Loop:
                 self._complete(self._epoch(stage), saver)
             if self._selection(state.stage) == "best" and self.best is not None:
                 self.recipe.network.load_state_dict(self.best)
+            elif self.average:
+                self.recipe.network.load_state_dict(self.average.weights)
             if state.stage + 1 == len(self.stages):
                 return
             state.stage, state.epoch, state.best_score, state.best_epoch = state.stage + 1, 0, -1.0, -1
             self.best = None
             self.recipe.begin(self.stages[state.stage])
+            self.average = self._new_average(self.recipe)
 
     def _selection(self, stage: int) -> str:
         """Which weights of a stage are kept: best or last."""
@@ -149,7 +155,8 @@ class _Loop:
         snapshot = self._snapshot()
         if row.score > state.best_score:
             state.best_score, state.best_epoch = row.score, row.epoch
-            self.best = snapshot["network"] if self._selection(state.stage) == "best" else None
+            evaluated = snapshot["average"]["weights"] if self.average else snapshot["network"]
+            self.best = evaluated if self._selection(state.stage) == "best" else None
         saver.offer({**snapshot, "state": asdict(state), "best": self.best, "machine": asdict(self.machine)})
         write_history(self.folder.path / "history.csv", state.history)
         self.on_epoch(row)
@@ -161,6 +168,7 @@ class _Loop:
             "network": recipe.network.state_dict(),
             "optimizers": optimizers,
             "scaler": recipe.scaler.state_dict(),
+            "average": self.average.state() if self.average else None,
         }
         copy: dict[str, Any] = host_copy(values)
         return copy
@@ -172,14 +180,16 @@ class _Loop:
         # Dropout draws from the global generator: a resumed epoch must find it as the uninterrupted one did.
         torch.manual_seed(int(counters.stream_keys(self.seed, number, [0], counters.DROPOUT)[0] >> 1))
         recipe.network.train()
+        recipe.begin_epoch(stage, state.epoch)
         losses = self._train_epoch(stage, number, began)
         seconds = time.perf_counter() - began
-        metrics = validate(recipe, self.validation, stage)
+        with self.average.applied(recipe.network) if self.average else contextlib.nullcontext():
+            metrics = validate(recipe, self.validation, stage)
         row = HistoryRow(
             epoch=number,
             stage=stage.name,
             losses=losses,
-            values=recipe.values(stage, state.epoch),
+            values=self._values(stage),
             val_dice=metrics.dice,
             val_acc=metrics.accuracy,
             score=metrics.score,
@@ -191,6 +201,14 @@ class _Loop:
         )
         self.progress.epoch(row, state.seconds)
         return row
+
+    def _values(self, stage: Stage) -> dict[str, float]:
+        """What the recipe reports of an epoch, and the learning rate where it changes."""
+        options, values = self.experiment.training, self.recipe.values(stage, self.state.epoch)
+        if options.learning_rate_schedule == "constant" and not options.warmup_epochs:
+            return values
+        first = next(iter(self.recipe.optimizers.values()))
+        return {**values, "learning_rate": float(first.param_groups[0]["lr"])}
 
     def _train_epoch(self, stage: Stage, number: int, began: float) -> dict[str, float]:
         """Train on every slice once; returns the mean of each loss."""
@@ -210,6 +228,8 @@ class _Loop:
             batch = batch._replace(images=recipe.layout(batch.images))
             for name, value in recipe.step(batch, stage, self.state.epoch).items():
                 totals[name] = totals.get(name, torch.zeros((), device=value.device)) + value * len(batch.labels)
+            if self.average:
+                self.average.update(recipe.network)
             if step % FINITE_CHECK_STEPS == FINITE_CHECK_STEPS - 1:
                 _check_finite(totals, number)
                 self.progress.step(number, step * batch_size, n, began)
@@ -233,7 +253,12 @@ class _Loop:
         self.state, self.best = State(mask_prior=self.mask_prior), None
         recipe = self._new_recipe()
         recipe.begin(recipe.stages()[0])
+        self.average = self._new_average(recipe)
         return recipe
+
+    def _new_average(self, recipe: Recipe) -> WeightAverage | None:
+        decay = self.experiment.training.ema_decay
+        return None if decay is None else WeightAverage(recipe.network, decay)
 
     def _new_recipe(self) -> Recipe:
         torch.manual_seed(self.seed)
@@ -249,6 +274,9 @@ class _Loop:
             restore(optimizer, saved["optimizers"][name])
         if recipe.scaler.is_enabled() and saved["scaler"]:
             recipe.scaler.load_state_dict(saved["scaler"])
+        self.average = self._new_average(recipe)
+        if self.average:
+            self.average.load(saved["average"])
         before = Machine(**saved["machine"])
         self.best, self.state = saved["best"], state
         write_history(self.folder.path / "history.csv", state.history)

@@ -9,9 +9,10 @@ from mmran.data.batches import Batch
 from mmran.errors import UserError
 from mmran.networks.mb_dcnn import MBDCNN
 from mmran.networks.output import NetworkOutput
+from mmran.training.learning_rates import learning_rate_share
 from mmran.training.losses import dice_loss
 from mmran.training.multitask import Multitask
-from mmran.training.optimizers import adam
+from mmran.training.optimizers import make_optimizer
 from mmran.training.recipe import Stage
 
 STAGES = COARSE, CLASSIFICATION, ENHANCED = "coarse segmentation", "classification", "enhanced segmentation"
@@ -49,6 +50,8 @@ class Bootstrapping(Multitask):
     weights, and compute the masks before augmentation.
     """
 
+    own_losses = ("segmentation",)
+
     def stages(self) -> tuple[Stage, ...]:
         """A third of the epochs each; if 3 does not divide them, the earlier stages are longer.
 
@@ -64,29 +67,36 @@ class Bootstrapping(Multitask):
         return tuple(Stage(name, (epochs + n - 1 - i) // n) for i, name in enumerate(STAGES))
 
     def begin(self, stage: Stage) -> None:
-        """Create Adam over the network of the stage; the last stage starts from the coarse weights."""
+        """Create the optimizer of the stage's network; the last stage starts from the coarse weights."""
         if stage.name == ENHANCED:
             self._network.hand_on_weights()
-        self.optimizers = {"adam": adam(self._learner(stage).parameters(), self.learning_rate(stage, 0))}
+        learner, options = self._learner(stage), self.experiment.training
+        self.optimizers = {
+            "network": make_optimizer(learner.parameters(), options, learning_rate=self.learning_rate(stage, 0))
+        }
 
     def learning_rate(self, stage: Stage, epoch: int) -> float:
         """The learning rate in an epoch of a stage."""
         share = ENHANCED_SHARE if stage.name == ENHANCED else 1.0
         initial = share * self.experiment.training.learning_rate
-        return float(initial * (1 - epoch / stage.epochs) ** DECAY_POWER)
+        decayed = float(initial * (1 - epoch / stage.epochs) ** DECAY_POWER)
+        return decayed * learning_rate_share(self.experiment.training, epoch, stage.epochs)
+
+    def begin_epoch(self, stage: Stage, epoch: int) -> None:
+        """Set the learning rate, which falls under every schedule."""
+        for group in self.optimizers["network"].param_groups:
+            group["lr"] = self.learning_rate(stage, epoch)
 
     def values(self, stage: Stage, epoch: int) -> dict[str, float]:
         """The learning rate."""
         return {"learning_rate": self.learning_rate(stage, epoch)}
 
     def step(self, batch: Batch, stage: Stage, epoch: int) -> dict[str, Tensor]:
-        """One step of Adam."""
+        """One step of the optimizer."""
         # The loop puts the whole network into training mode before each epoch, so this runs once per epoch.
         if self.network.training:
             self.network.eval()
             self._learner(stage).train()
-        for group in self.optimizers["adam"].param_groups:
-            group["lr"] = self.learning_rate(stage, epoch)
         return super().step(batch, stage, epoch)
 
     def forward(self, images: Tensor, stage: Stage) -> NetworkOutput:

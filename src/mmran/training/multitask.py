@@ -6,7 +6,8 @@ from torch import Tensor
 from mmran.data.batches import Batch
 from mmran.networks.output import NetworkOutput
 from mmran.training.losses import compound_loss, dice_loss, focal_loss
-from mmran.training.optimizers import adam
+from mmran.training.named import named
+from mmran.training.optimizers import make_optimizer
 from mmran.training.recipe import Recipe, Stage
 from mmran.training.schedules import task_weights
 
@@ -15,9 +16,9 @@ class Multitask(Recipe):
     """Compound loss for networks with both tasks; the one loss that applies for networks with one (Eqs. 11-15)."""
 
     def begin(self, stage: Stage) -> None:
-        """Create Adam over all trainable parameters (section 4.2)."""
+        """Create the optimizer over all trainable parameters; Adam in the paper (section 4.2)."""
         trainable = [p for p in self.network.parameters() if p.requires_grad]
-        self.optimizers = {"adam": adam(trainable, self.experiment.training.learning_rate)}
+        self.optimizers = {"network": make_optimizer(trainable, self.experiment.training)}
 
     def values(self, stage: Stage, epoch: int) -> dict[str, float]:
         """The weight of the classification loss, for a network with both tasks."""
@@ -27,8 +28,8 @@ class Multitask(Recipe):
         return task_weights(self.experiment.schedule, epoch, stage.epochs).classification
 
     def step(self, batch: Batch, stage: Stage, epoch: int) -> dict[str, Tensor]:
-        """One step of Adam."""
-        alpha, optimizer = self._alpha(stage, epoch), self.optimizers["adam"]
+        """One step of the optimizer."""
+        alpha, optimizer = self._alpha(stage, epoch), self.optimizers["network"]
         optimizer.zero_grad(set_to_none=True)
         totals: dict[str, Tensor] = {}
         for (images, masks, labels), share in ((part.batch, part.share) for part in self.micro_batches(batch)):
@@ -50,12 +51,24 @@ class Multitask(Recipe):
         """Loss name -> scalar, the total first."""
         options, terms = self.experiment.loss, {}
         if output.mask_logits is not None:
-            terms["dice_loss"] = dice_loss(output.mask_logits, masks, reading=options.dice)
+            if options.segmentation:
+                terms["segmentation_loss"] = named("loss.segmentation", options.segmentation, {})(
+                    output.mask_logits, masks
+                )
+            else:
+                terms["dice_loss"] = dice_loss(output.mask_logits, masks, reading=options.dice)
         if output.class_logits is not None:
             heads = output.auxiliary or (output.class_logits,)
-            losses = [focal_loss(head, labels, alpha=options.focal_alpha, gamma=options.focal_gamma) for head in heads]
-            terms["focal_loss"] = torch.stack(losses).mean()
+            losses = [self._class_loss(head, labels) for head in heads]
+            terms["classification_loss" if options.classification else "focal_loss"] = torch.stack(losses).mean()
         if len(terms) == 2:
-            return {"loss": compound_loss(terms["dice_loss"], terms["focal_loss"], alpha), **terms}
+            return {"loss": compound_loss(*terms.values(), alpha), **terms}
         (only,) = terms.values()
         return {"loss": only, **terms}
+
+    def _class_loss(self, class_logits: Tensor, labels: Tensor) -> Tensor:
+        options = self.experiment.loss
+        if options.classification:
+            loss: Tensor = named("loss.classification", options.classification, {})(class_logits, labels)
+            return loss
+        return focal_loss(class_logits, labels, alpha=options.focal_alpha, gamma=options.focal_gamma)

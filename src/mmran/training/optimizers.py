@@ -1,14 +1,26 @@
-"""Adam as every recipe uses it."""
+"""Optimizers by name, as every recipe makes them."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import nn
 
+from mmran.config.experiment import Training
+from mmran.errors import UserError
+from mmran.training.named import named
+
+BETAS = (0.9, 0.999)
+"""Of Adam and AdamW, as torch has them."""
+
+SGD_MOMENTUM = 0.9
+
 _IMPLEMENTATION = ("fused", "foreach", "capturable")
 """Options of a parameter group that choose the kernel, which depends on the device."""
+
+Parameters = list[nn.Parameter]
 
 
 class Adam(torch.optim.Adam):
@@ -29,11 +41,72 @@ class Adam(torch.optim.Adam):
         return self._step(closure)
 
 
-def adam(
-    parameters: Iterable[nn.Parameter], learning_rate: float, betas: tuple[float, float] = (0.9, 0.999)
-) -> torch.optim.Adam:
-    """Adam over parameters, in one fused kernel: a tenth of a small training's time would go into many small ones."""
-    return Adam(parameters, lr=learning_rate, betas=betas, fused=True)
+def _adam(parameters: Parameters, lr: float, weight_decay: float, betas: tuple[float, float]) -> torch.optim.Adam:
+    return Adam(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
+
+
+def _adamw(parameters: Parameters, lr: float, weight_decay: float, betas: tuple[float, float]) -> torch.optim.AdamW:
+    return torch.optim.AdamW(parameters, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
+
+
+def _sgd(parameters: Parameters, lr: float, weight_decay: float, betas: tuple[float, float]) -> torch.optim.SGD:
+    return torch.optim.SGD(parameters, lr=lr, momentum=SGD_MOMENTUM, weight_decay=weight_decay, fused=True)
+
+
+OPTIMIZERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = MappingProxyType(
+    {"adam": _adam, "adamw": _adamw, "sgd": _sgd}
+)
+"""Name -> optimizer, as `training.optimizer` takes it."""
+
+
+def make_optimizer(
+    parameters: Iterable[nn.Parameter],
+    options: Training,
+    *,
+    learning_rate: float | None = None,
+    betas: tuple[float, float] = BETAS,
+) -> torch.optim.Optimizer:
+    """The experiment's optimizer over parameters.
+
+    mmran's own are one fused kernel: a tenth of a small training's time would go into many small ones.
+
+    One from outside, "package.module:function", is called as function(parameters, lr=..., weight_decay=...); a class
+    of torch.optim is such a function.
+
+    Args:
+        parameters: what it updates.
+        options: of the experiment.
+        learning_rate: if it differs from the experiment's.
+        betas: of Adam and AdamW.
+
+    Raises:
+        UserError: no such optimizer, or what it names makes none.
+    """
+    name, parameters = options.optimizer, list(parameters)
+    make = named("training.optimizer", name, OPTIMIZERS)
+    rate = options.learning_rate if learning_rate is None else learning_rate
+    own = {"betas": betas} if name in OPTIMIZERS else {}
+    try:
+        optimizer = make(parameters, lr=rate, weight_decay=options.weight_decay, **own)
+    except TypeError as error:
+        raise UserError(f"training.optimizer: {name} does not take lr and weight_decay ({error})") from error
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise UserError(
+            f"training.optimizer: {name} makes a {type(optimizer).__name__}, expected an optimizer of torch"
+        )
+    return optimizer
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, share: float) -> None:
+    """Set every group's learning rate to a fraction of the one that it was made with."""
+    for group in optimizer.param_groups:
+        group["lr"] = group.setdefault("initial_lr", group["lr"]) * share
+
+
+def clip_gradients(optimizer: torch.optim.Optimizer, norm: float) -> None:
+    """Scale the gradients of an optimizer's parameters down to a joint norm, if theirs is larger."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    torch.nn.utils.clip_grad_norm_(parameters, norm)
 
 
 def restore(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:

@@ -7,7 +7,11 @@ import torch
 from mmran.config.experiment import Experiment
 from mmran.errors import UserError
 from mmran.networks import build
+from mmran.training.learning_rates import LEARNING_RATE_SCHEDULES
+from mmran.training.named import named
+from mmran.training.optimizers import OPTIMIZERS
 from mmran.training.recipe import micro_batch_count
+from mmran.training.schedules import SCHEDULES
 
 
 def check_options(experiment: Experiment) -> None:
@@ -22,6 +26,23 @@ def check_options(experiment: Experiment) -> None:
             raise UserError(f"training.{name}: {getattr(options, name)} is not a positive number")
     if not (math.isfinite(options.learning_rate) and options.learning_rate > 0):
         raise UserError(f"training.learning_rate: {options.learning_rate} is not a finite number above 0")
+    if not (math.isfinite(options.weight_decay) and options.weight_decay >= 0):
+        raise UserError(f"training.weight_decay: {options.weight_decay} is not a finite number of 0 or more")
+    if not 0 <= options.warmup_epochs < options.epochs:
+        raise UserError(
+            f"training.warmup_epochs: {options.warmup_epochs} is not within 0..{options.epochs - 1}; training.epochs "
+            f"is {options.epochs}"
+        )
+    if options.gradient_clip is not None and not options.gradient_clip > 0:
+        raise UserError(f"training.gradient_clip: {options.gradient_clip} is not above 0; null does not clip")
+    if options.ema_decay is not None and not 0 < options.ema_decay < 1:
+        raise UserError(f"training.ema_decay: {options.ema_decay} is not between 0 and 1; null averages nothing")
+    named("schedule.name", experiment.schedule.name, SCHEDULES)
+    for key in ("segmentation", "classification"):
+        if place := getattr(experiment.loss, key):
+            named(f"loss.{key}", place, {})
+    named("training.optimizer", options.optimizer, OPTIMIZERS)
+    named("training.learning_rate_schedule", options.learning_rate_schedule, LEARNING_RATE_SCHEDULES)
     if not options.checkpoint_minutes >= 0:
         raise UserError(f"training.checkpoint_minutes: {options.checkpoint_minutes} is not 0 or more")
 

@@ -11,7 +11,10 @@ from torch import Tensor, nn
 
 from mmran.config.experiment import Experiment
 from mmran.data.batches import Batch
+from mmran.errors import UserError
 from mmran.networks.output import Network, NetworkOutput
+from mmran.training.learning_rates import learning_rate_share
+from mmran.training.optimizers import clip_gradients, set_learning_rate
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,9 @@ class Recipe(ABC):
         optimizers: name -> optimizer of the current stage; the engine saves and restores their states.
     """
 
+    own_losses: tuple[str, ...] = ()
+    """The losses that the recipe has itself, so that none from outside can replace them."""
+
     def __init__(
         self,
         network: Network,
@@ -56,6 +62,12 @@ class Recipe(ABC):
         autocast: Callable[[], AbstractContextManager[Any]],
         scaler: torch.amp.GradScaler | None = None,
     ) -> None:
+        for name in self.own_losses:
+            if getattr(experiment.loss, name):
+                raise UserError(
+                    f"loss.{name}: network {experiment.network.name} has its own {name} loss and cannot take "
+                    f"{getattr(experiment.loss, name)}; set loss.{name}: null"
+                )
         self.network = network
         self.experiment = experiment
         self.autocast = autocast
@@ -69,6 +81,12 @@ class Recipe(ABC):
     @abstractmethod
     def begin(self, stage: Stage) -> None:
         """Enter a stage: set `optimizers`, freeze or hand on weights. Called again when a stage is resumed."""
+
+    def begin_epoch(self, stage: Stage, epoch: int) -> None:
+        """Set the learning rates of an epoch, counted from 0 within the stage."""
+        share = learning_rate_share(self.experiment.training, epoch, stage.epochs)
+        for optimizer in self.optimizers.values():
+            set_learning_rate(optimizer, share)
 
     @abstractmethod
     def step(self, batch: Batch, stage: Stage, epoch: int) -> dict[str, Tensor]:
@@ -127,8 +145,12 @@ class Recipe(ABC):
         self.scaler.scale(loss).backward(inputs=inputs)
 
     def update(self, *optimizers: torch.optim.Optimizer) -> None:
-        """Step optimizers by the gradients that `backward` added up."""
+        """Step optimizers by the gradients that `backward` added up, clipped if the experiment says so."""
+        clip = self.experiment.training.gradient_clip
         for optimizer in optimizers:
+            if clip is not None:
+                self.scaler.unscale_(optimizer)
+                clip_gradients(optimizer, clip)
             self.scaler.step(optimizer)
         self.scaler.update()
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from mmran.config.experiment import ScheduleSpec
 from mmran.errors import UserError
+from mmran.training.named import named
 
 
 class TaskWeights(NamedTuple):
@@ -88,6 +89,8 @@ SCHEDULES: Mapping[str, Schedule] = MappingProxyType({"fixed": fixed, "freeze": 
 def task_weights(schedule: ScheduleSpec, epoch: int, n_epochs: int) -> TaskWeights:
     """The weights of one epoch under an experiment's schedule.
 
+    A schedule from outside, "package.module:function", is called as function(epoch, n_epochs) and returns alpha.
+
     Args:
         schedule: of the experiment.
         epoch: 0 .. n_epochs - 1.
@@ -97,7 +100,12 @@ def task_weights(schedule: ScheduleSpec, epoch: int, n_epochs: int) -> TaskWeigh
         UserError: the schedule is unknown, or an option is out of range.
         ValueError: epoch is outside the training.
     """
-    if schedule.name not in SCHEDULES:
-        raise UserError(f"schedule {schedule.name!r} is unknown; choose one of {', '.join(SCHEDULES)}")
+    function = named("schedule", schedule.name, SCHEDULES)
     options = {} if schedule.alpha is None else {"alpha": schedule.alpha}
-    return SCHEDULES[schedule.name](epoch, n_epochs, **options)
+    if schedule.name in SCHEDULES:
+        weights: TaskWeights = function(epoch, n_epochs, **options)
+        return weights
+    alpha = float(function(epoch, n_epochs))
+    if not 0 <= alpha <= 1:
+        raise UserError(f"schedule {schedule.name}: alpha {alpha} in epoch {epoch} is not within 0..1")
+    return TaskWeights(1 - alpha, alpha)

@@ -18,8 +18,8 @@ JOINT = "joint"
 class Staged(Multitask):
     """The Dice loss of the segmentation part for half the epochs, then the compound loss of the whole network.
 
-    The schedule of task weights runs over the second stage, which starts with a new Adam. Until then the rest of the
-    network neither moves nor collects running statistics.
+    The schedule of task weights runs over the second stage, which starts with a new optimizer. Until then the rest
+    of the network neither moves nor collects running statistics.
 
     Source: Mehta et al. 2018. The number of epochs of each stage is not stated: half each, an odd one to the second.
     """
@@ -36,7 +36,7 @@ class Staged(Multitask):
         return Stage(SEGMENTATION, epochs // 2), Stage(JOINT, epochs - epochs // 2)
 
     def begin(self, stage: Stage) -> None:
-        """Create Adam over what the stage trains."""
+        """Create the optimizer over what the stage trains."""
         self.network.requires_grad_(stage.name == JOINT)
         self._network.segmentation.requires_grad_(True)
         super().begin(stage)

@@ -110,6 +110,10 @@ def test_a_specification_reads_back_as_the_experiment_it_was(paper: dict[str, An
             {"experiments": {"x": {"schedule": {"name": "fixd"}}}},
             r"schedule\.name: 'fixd' is unknown; did you mean 'fixed'\? known: dynamic, fixed, freeze",
         ),
+        (
+            {"experiments": {"x": {"training": {"optimizer": "adamW"}}}},
+            r"training\.optimizer: 'adamW' is unknown; did you mean 'adam",
+        ),
         ({"experiments": {"x": "dynamc"}}, r"experiments\.x: no experiment 'dynamc'; did you mean 'dynamic'"),
         ({"experiments": {"x": "y", "y": "x"}}, r"leads back to"),
         ({"experiments": {"a/b": {}}}, r"a/b"),

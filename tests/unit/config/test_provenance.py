@@ -193,3 +193,8 @@ def test_no_stage_is_without_code() -> None:
     assert "mmran.report.tables" in stage_code("table")
     assert "mmran.report.figures.outlines" in stage_code("figure")
     assert "mmran.data.cheng" in stage_code("convert")
+
+
+def test_code_that_a_value_of_the_experiment_names_counts(package: Path) -> None:
+    assert "house.stair" not in training_code("mmran")
+    assert "house.stair" in training_code("mmran", "house.stair:climb")

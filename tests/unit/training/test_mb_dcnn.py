@@ -161,7 +161,7 @@ def test_the_step_follows_the_learning_rate_of_the_epoch():
     stage = stage_of(made, ENHANCED)
     made.begin(stage)
     made.step(batch_of(2), stage, 1)
-    (group,) = made.optimizers["adam"].param_groups
+    (group,) = made.optimizers["network"].param_groups
     assert group["lr"] == pytest.approx(0.0005 * 0.5**0.9)
 
 

@@ -1,13 +1,25 @@
-"""Adam without torch's compiler, and on one device from a checkpoint of another."""
+"""Optimizers by name, and Adam on one device from a checkpoint of another."""
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from mmran.training.optimizers import adam, restore
+from mmran.config.experiment import Training
+from mmran.errors import UserError
+from mmran.training.optimizers import clip_gradients, make_optimizer, restore, set_learning_rate
+from tests.paper import DEFAULTS
+
+
+def options(**changes: Any) -> Training:
+    return Training(**DEFAULTS["training"] | changes)
+
+
+def made(**changes: Any) -> torch.optim.Optimizer:
+    return make_optimizer(nn.Linear(2, 2).parameters(), options(**changes))
 
 
 def stepped(fused: bool) -> torch.optim.Adam:
@@ -21,10 +33,13 @@ def stepped(fused: bool) -> torch.optim.Adam:
 
 def test_it_takes_the_steps_of_torchs_own() -> None:
     weights = []
-    for make in (adam, lambda parameters, rate: torch.optim.Adam(parameters, lr=rate, fused=True)):
+    for make in (
+        lambda parameters: make_optimizer(parameters, options(learning_rate=0.1)),
+        lambda parameters: torch.optim.Adam(parameters, lr=0.1, fused=True),
+    ):
         torch.manual_seed(0)
         layer = nn.Linear(3, 2)
-        optimizer = make(layer.parameters(), 0.1)
+        optimizer = make(layer.parameters())
         for _ in range(3):
             optimizer.zero_grad(set_to_none=True)
             layer(torch.ones(1, 3)).square().sum().backward()
@@ -38,10 +53,10 @@ def test_it_takes_the_steps_of_torchs_own() -> None:
 STEP = """
 import sys, torch
 from mmran.training.device import Compute
-from mmran.training.optimizers import adam
+from mmran.training.optimizers import Adam
 Compute.choose(gpu=False, threads=1, precision="float32", deterministic=True, seed=0)
 layer = torch.nn.Linear(2, 2)
-optimizer = adam(layer.parameters(), 0.1)
+optimizer = Adam(layer.parameters(), lr=0.1, fused=True)
 layer(torch.ones(1, 2)).sum().backward()
 optimizer.step()
 optimizer.zero_grad()
@@ -55,6 +70,53 @@ def test_a_step_imports_no_compiler() -> None:
     # In a process of its own, since other tests import it.
     ended = subprocess.run([sys.executable, "-c", STEP], capture_output=True, text=True, check=True)
     assert ended.stdout.split() == []
+
+
+def test_the_paper_trains_with_plain_adam() -> None:
+    assert isinstance(made(), torch.optim.Adam)
+    (group,) = made().param_groups
+    assert (group["lr"], group["betas"], group["weight_decay"]) == (0.001, (0.9, 0.999), 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD), ("torch.optim:RMSprop", torch.optim.RMSprop)],
+)
+def test_an_optimizer_is_a_value(name: str, expected: type) -> None:
+    optimizer = made(optimizer=name, learning_rate=0.5, weight_decay=0.25)
+    assert type(optimizer) is expected
+    assert (optimizer.param_groups[0]["lr"], optimizer.param_groups[0]["weight_decay"]) == (0.5, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("adma", "did you mean 'adam'"),
+        ("no_such_module:Lion", "cannot import 'no_such_module'"),
+        ("torch.optim:Lion", "torch.optim has no function 'Lion'"),
+        ("torch.optim:LBFGS", "LBFGS does not take lr and weight_decay"),
+        ("builtins:dict", "makes a dict, expected an optimizer of torch"),
+    ],
+)
+def test_what_is_no_optimizer_is_refused_in_one_line(name: str, message: str) -> None:
+    with pytest.raises(UserError, match=rf"training\.optimizer: .*{message}"):
+        made(optimizer=name)
+
+
+def test_a_share_of_the_learning_rate_is_of_the_one_at_the_start() -> None:
+    optimizer = made(learning_rate=0.5)
+    for share in (0.5, 0.25):
+        set_learning_rate(optimizer, share)
+        assert optimizer.param_groups[0]["lr"] == 0.5 * share
+
+
+def test_gradients_are_clipped_to_a_joint_norm() -> None:
+    layer = nn.Linear(1, 1)
+    layer.weight.grad, layer.bias.grad = torch.tensor([[3.0]]), torch.tensor([4.0])  # norm 5
+    clip_gradients(make_optimizer(layer.parameters(), options()), 1.0)
+    assert torch.allclose(
+        torch.stack([layer.weight.grad.squeeze(), layer.bias.grad.squeeze()]), torch.tensor([0.6, 0.8])
+    )
 
 
 def test_the_kernel_is_that_of_the_device_and_all_else_that_of_the_checkpoint() -> None:
