@@ -112,6 +112,7 @@ class Training:
     channels_last: bool
     compile: bool
     deterministic: bool
+    tensorboard: bool
     gradient_clip: float | None = None
     ema_decay: float | None = None
 
@@ -152,10 +153,10 @@ class Experiment:
         return canonical_json(self.to_values())
 
     def digest(self) -> str:
-        """SHA-256 of what decides the weights: everything but the name, the seeds and the checkpoint interval."""
+        """SHA-256 of what decides the weights: not the name, the seeds, the checkpoint interval, and TensorBoard."""
         values = self.to_values()
         del values["name"], values["seeds"]
-        values["training"] = {key: value for key, value in values["training"].items() if key != "checkpoint_minutes"}
+        values["training"] = {key: value for key, value in values["training"].items() if key not in _NO_WEIGHTS}
         return sha256_text(canonical_json(values))
 
     @property
@@ -209,6 +210,9 @@ class Experiment:
         """
         return parse_record(text, path, "the specification of an experiment", cls.from_values)
 
+
+_NO_WEIGHTS = ("checkpoint_minutes", "tensorboard")
+"""Values of `training` that do not change the weights."""
 
 _TRAINING_FLOATS = ("learning_rate", "weight_decay", "gradient_clip", "ema_decay", "checkpoint_minutes")
 

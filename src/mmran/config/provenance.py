@@ -24,7 +24,7 @@ PLUMBING = frozenset(
     for name in (
         *("", ".errors", ".files", ".machine", ".config", ".networks", ".metrics", ".statistics"),
         *(".training.history", ".training.checkpoint"),
-        *(".training.saver", ".training.progress", ".training.preflight", ".training.record"),
+        *(".training.saver", ".training.progress", ".training.preflight", ".training.record", ".training.scalars"),
     )
 )
 

@@ -62,7 +62,8 @@ class Multitask(Recipe):
             losses = [self._class_loss(head, labels) for head in heads]
             terms["classification_loss" if options.classification else "focal_loss"] = torch.stack(losses).mean()
         if len(terms) == 2:
-            return {"loss": compound_loss(*terms.values(), alpha), **terms}
+            mask_loss, class_loss = terms.values()
+            return {"loss": compound_loss(mask_loss, class_loss, alpha), **terms}
         (only,) = terms.values()
         return {"loss": only, **terms}
 

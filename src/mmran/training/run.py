@@ -1,8 +1,9 @@
 """Train one trial in this process, and load what was trained."""
 
+import contextlib
 import platform
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from mmran.training.engine import make_recipe, train
 from mmran.training.history import HistoryRow, write_history
 from mmran.training.recipe import Recipe
 from mmran.training.record import RunRecord
+from mmran.training.scalars import Scalars
 from mmran.training.state import State
 from mmran.training.trial import RECORD, RESULTS, WEIGHTS, Trial
 
@@ -67,19 +69,38 @@ def run_trial(
         )
         slices = {role: load_slices(trial, role, compute.device) for role in ("train", "val")}
         folder = CheckpointFolder(trial.folder, trial.digest)
-        recipe, state = train(
-            trial.experiment,
-            seed=trial.seed,
-            training=slices["train"],
-            validation=slices["val"],
-            compute=compute,
-            folder=folder,
-            log=log,
-            on_epoch=on_epoch,
-        )
+        with _watched(trial, on_epoch) as report:
+            recipe, state = train(
+                trial.experiment,
+                seed=trial.seed,
+                training=slices["train"],
+                validation=slices["val"],
+                compute=compute,
+                folder=folder,
+                log=log,
+                on_epoch=report,
+            )
         _finish(trial, recipe, state, compute)
         folder.discard()
         return trial.folder
+
+
+@contextlib.contextmanager
+def _watched(
+    trial: Trial, on_epoch: Callable[[HistoryRow], None] | None
+) -> Iterator[Callable[[HistoryRow], None] | None]:
+    """What receives each epoch: TensorBoard too, if the experiment says so."""
+    if not trial.experiment.training.tensorboard:
+        yield on_epoch
+        return
+    with Scalars(trial.scalars_folder) as scalars:
+
+        def report(row: HistoryRow) -> None:
+            scalars.write(row)
+            if on_epoch:
+                on_epoch(row)
+
+        yield report
 
 
 def discard_results(trial: Trial) -> None:

@@ -74,6 +74,11 @@ class Trial:
         """The record that marks the trial as finished."""
         return self.folder / RECORD
 
+    @property
+    def scalars_folder(self) -> Path:
+        """TensorBoard's event files, below the folder of results."""
+        return self.work.parent / "tensorboard" / self.experiment.name / self.split.stem / self.name
+
     def finished(self) -> bool:
         """Whether the trial has ended and its files are as they were written."""
         return self.record_path.is_file() and self.damage() is None

@@ -16,6 +16,7 @@ from pathlib import Path
 from mmran.config.experiment import Experiment
 from mmran.errors import UserError
 from mmran.files import canonical_json
+from mmran.training.scalars import require_writer
 
 
 def check_trainable(experiments: Iterable[Experiment]) -> None:
@@ -26,6 +27,9 @@ def check_trainable(experiments: Iterable[Experiment]) -> None:
     """
     if importlib.util.find_spec("torch") is None:
         return  # jobs have it from the environment that Snakemake makes for them
+    experiments = list(experiments)
+    if any(experiment.training.tensorboard for experiment in experiments):
+        require_writer()
     folder = _cache()
     unknown = {
         experiment.digest(): experiment for experiment in experiments if not (folder / experiment.digest()).is_file()
