@@ -112,6 +112,7 @@ def test_network_overfits_eight_slices(name: str) -> None:
         recipe.begin(stage)
         for epoch in range(stage.epochs):
             recipe.network.train()
+            recipe.begin_epoch(stage, epoch)
             recipe.step(batch, stage, epoch)
             step += 1
             if step % CHECK_EVERY == 0 or step == goal.steps:

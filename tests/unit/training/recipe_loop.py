@@ -60,6 +60,7 @@ def epochs(recipe: Recipe, batches: list[Batch], start: dict[str, Any] | None = 
         for epoch in range(first_epoch, stages[number].epochs):
             torch.manual_seed(1000 * number + epoch)
             recipe.network.train()
+            recipe.begin_epoch(stages[number], epoch)
             losses = [recipe.step(batch, stages[number], epoch) for batch in batches]
             optimizers = {name: optimizer.state_dict() for name, optimizer in recipe.optimizers.items()}
             yield copy.deepcopy(

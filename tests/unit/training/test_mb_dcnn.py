@@ -160,9 +160,17 @@ def test_the_step_follows_the_learning_rate_of_the_epoch():
     made = recipe(epochs=6)
     stage = stage_of(made, ENHANCED)
     made.begin(stage)
+    made.begin_epoch(stage, 1)
     made.step(batch_of(2), stage, 1)
     (group,) = made.optimizers["network"].param_groups
     assert group["lr"] == pytest.approx(0.0005 * 0.5**0.9)
+
+
+def test_the_schedule_multiplies_the_decay_of_the_stages():
+    made = recipe(epochs=6, learning_rate_schedule="cosine")
+    stage = stage_of(made, ENHANCED)
+    # of two epochs, the second: half of the half, by its own decay; cos(pi / 2) = 0 halves it again
+    assert made.learning_rate(stage, 1) == pytest.approx(0.0005 * 0.5**0.9 * 0.5)
 
 
 def test_the_last_stage_begins_with_the_weights_of_the_coarse_network():
