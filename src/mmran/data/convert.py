@@ -5,10 +5,11 @@ in their narrowest types, wait in an unnamed temporary file in the store's folde
 file disappears however the program ends.
 """
 
+import contextlib
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -187,7 +188,7 @@ def _or_error(prepare: Callable[[Item], Prepared]) -> Callable[[Item], Prepared 
 
 
 def _spilled(
-    results: Iterable[Prepared | SliceError],
+    results: Generator[Prepared | SliceError, None, None],
     n_results: int,
     spill: BinaryIO,
     rejects: _Rejects,
@@ -195,17 +196,19 @@ def _spilled(
 ) -> list[WaitingSlice]:
     """The slices among the results, their pixels written to the temporary file."""
     rows = []
-    for n_read, result in enumerate(results, start=1):
-        if isinstance(result, SliceError):
-            rejects.add(result)
-        else:
-            row, pixels = result
-            row.position = spill.tell()
-            for part in pixels:
-                spill.write(part.data)
-            rows.append(row)
-        if on_progress:
-            on_progress(n_read, n_results)
+    # Closed here, or the threads of a failed conversion would live as long as its exception.
+    with contextlib.closing(results):
+        for n_read, result in enumerate(results, start=1):
+            if isinstance(result, SliceError):
+                rejects.add(result)
+            else:
+                row, pixels = result
+                row.position = spill.tell()
+                for part in pixels:
+                    spill.write(part.data)
+                rows.append(row)
+            if on_progress:
+                on_progress(n_read, n_results)
     spill.flush()
     return rows
 
@@ -240,7 +243,7 @@ def _is_same_file(one: Entry, other: Entry) -> bool:
         return False
 
 
-def _mapped(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def _mapped(work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
     """`map` over a few threads, in order, with few results waiting.
 
     Threads suffice: inflating, hashing and file access release the interpreter lock.

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,6 +110,15 @@ def test_a_failed_conversion_leaves_the_former_store_as_it_was(folder: Path, out
         convert([folder], output)
     assert SliceStore(output).digest == digest
     assert left_behind(output) == [INDEX_NAME, "slices.h5"]
+
+
+def test_no_thread_outlives_a_failed_conversion(folder: Path, output: Path) -> None:
+    before = set(threading.enumerate())
+    truncated(folder)
+    with pytest.raises(UserError) as caught:
+        convert([folder], output)
+    assert caught.value.__traceback__ is not None  # it still holds the frames of the conversion
+    assert set(threading.enumerate()) <= before
 
 
 def test_nothing_left_is_an_error_even_when_going_on(folder: Path, output: Path) -> None:
