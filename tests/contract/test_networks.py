@@ -26,10 +26,15 @@ from tests.contract.registry import CONFIGURED, DISTINCT, VARIANTS, WIDTH, image
 PARAMETERS = {
     "dynamic": 31_280_900,
     "se": 31_325_440,
+    "se-spatial": 31_326_400,  # se and C for the spatial gate
+    "se-spatial-r4": 31_457_140,  # scse and 5 C / 4 for the biases of the channel gate
     "scse": 31_455_940,
+    "msm": 42_421_060,  # scse-msm less C^2 / 2 for the channel gate and C for the spatial gate
     "scse-msm": 42_596_100,
+    "scse-msm-after": 45_732_420,  # scse-msm and 9 C^2 + 3 C for the second convolution
     "scse-msm-gmp": 42_770_180,
     "scse-msm-gmp-res": 42_770_180,
+    "scse-msm-gmp-res-product": 42_770_180,
     "mmran": 42_770_180,
     "mmran-after": 45_906_500,  # mmran and 9 C^2 + 3 C for the second convolution
     "mmran-released": 57_711_444,

@@ -69,7 +69,7 @@ def small(tmp_path: Path) -> list[str]:
     names = ("fixed-0.2", "dynamic", "mmran")
     rows = [{"label": "MMRAN", "experiment": "mmran", "paper": {"params_m": 42.73}}]
     values["tables"] = {"sizes": {"title": "Sizes", "kind": "parameters", "rows": rows}}
-    values |= {"figures": {}, "experiments": {name: values["experiments"][name] for name in names}}
+    values |= {"figures": {}, "claims": [], "experiments": {name: values["experiments"][name] for name in names}}
     write_json(tmp_path / "config.yaml", values)
     return ["--config", str(tmp_path / "config.yaml")]
 

@@ -12,7 +12,7 @@ def test_a_search_is_planned_though_no_table_shows_its_experiment(tmp_path: Path
     table = {"title": "One", "kind": "metrics", "metrics": ["dice"], "rows": rows}
     shown = {"tables": {"one": table}, "figures": {}, "claims": [], "results": str(tmp_path), "source": "phantom"}
     jobs = plan_search(Config.checked(load([PAPER]) | shown))
-    assert "train/dynamic/paper" in jobs
+    assert "train/dynamic/patient" in jobs
 
 
 def test_the_configuration_can_be_imported_from_its_package() -> None:
