@@ -16,8 +16,8 @@ from mmran.networks.output import Network, NetworkOutput
 WIDTH = 1 / 16
 PAPER = Config.read([Path(__file__).resolve().parents[2] / "config.yaml"])
 CONFIGURED = {name: PAPER.resolve(name).network for name in PAPER.all_experiments()}
-# Of the experiments that share a network, the last one names it.
-DISTINCT = {(spec.name, str(spec.options)): name for name, spec in CONFIGURED.items()}
+# Of the experiments that share a network, the last one names it. Another width is not another network.
+DISTINCT = {(spec.name, str(spec.options)): name for name, spec in CONFIGURED.items() if spec.width == 1}
 VARIANTS = [
     pytest.param(CONFIGURED[name].name, dict(CONFIGURED[name].options), id=name) for name in DISTINCT.values()
 ] + [

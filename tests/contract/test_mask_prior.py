@@ -9,6 +9,8 @@ from mmran.errors import UserError
 from mmran.networks import build
 from tests.contract.registry import CONFIGURED, SEGMENTING, images_of, small
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", SEGMENTING)
 class TestMaskPrior:

@@ -61,6 +61,7 @@ ANOTHER_STAGE: dict[str, Callable[[Any, Tensor], tuple[Tensor, ...]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
 class TestEveryNetwork:
     def test_forward_has_named_outputs_at_square_and_oblong_sizes(self, name, options):

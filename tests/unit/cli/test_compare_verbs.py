@@ -4,6 +4,8 @@ from mmran.cli import main
 from mmran.config.claims import Claim, ComparisonSpec
 from tests.unit.statistics.samples import cases, publish
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def results(tmp_path):

@@ -10,12 +10,14 @@ from mmran.networks import build
 from mmran.networks.complexity import multiply_accumulates
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "gmacs"), [("he", 42.1), ("y-net", 40.5)])
 def test_resizing_counts_as_no_multiply_accumulate(name: str, gmacs: float) -> None:
     # With the matrix products by which maps are resized they were 72.2 and 46.8.
     assert multiply_accumulates(name, 512) / 1e9 == pytest.approx(gmacs, abs=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["he", "y-net", "chen"])
 def test_multiply_accumulates_are_those_of_the_convolutions_and_linear_layers(name: str) -> None:
     with torch.device("meta"):

@@ -94,6 +94,7 @@ def test_the_verb_counts_jobs_hours_and_disk_and_writes_nothing(
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_the_verb_says_what_is_an_estimate_and_which_limit_is_too_short(
     where: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

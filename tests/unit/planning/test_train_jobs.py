@@ -8,13 +8,12 @@ import pytest
 import torch
 
 from mmran.config.configuration import Config
-from mmran.config.load import load, overlay
 from mmran.files import write_json, write_text
 from mmran.planning import train_jobs
 from mmran.training.checkpoint import CheckpointFolder
 from mmran.training.device import Compute
 from mmran.training.engine import make_recipe
-from tests.unit.planning.plans import ROOT, config, only, stand_in, trials
+from tests.unit.planning.plans import config, only, stand_in, trials
 
 
 @pytest.fixture
@@ -61,6 +60,7 @@ def test_a_trial_that_finished_under_another_name_is_found_by_its_digest(mine: C
     assert (training.finished, training.published) == (1, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mmran", "rv-gan"])
 def test_checkpoints_take_the_room_that_is_planned_for_them(name: str, tmp_path: Path) -> None:
     experiment, batch = stand_in(name, 32, 0.25)
@@ -76,11 +76,7 @@ def test_checkpoints_take_the_room_that_is_planned_for_them(name: str, tmp_path:
     held = (folder.path / "latest.ckpt").stat().st_size
     rows = [{"label": name, "experiment": name}]
     table = {"title": "One", "kind": "metrics", "metrics": ["dice"], "rows": rows}
-    values = overlay(load([ROOT / "config.yaml"]), {"defaults": {"network": {"width": 0.25}, "input": {"size": 32}}})
-    training = only(
-        Config.checked(
-            values | {"tables": {"one": table}, "figures": {}, "results": str(tmp_path / "new"), "source": "cheng"}
-        )
-    )
+    small = {"defaults": {"network": {"width": 0.25}, "input": {"size": 32}}}
+    training = only(config(tmp_path / "new", tables={"table2": table}, **small))
     # The latest, the one before, and the one that is being written.
     assert 3 * held == pytest.approx(training.checkpoint_bytes, rel=0.02)

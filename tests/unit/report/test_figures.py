@@ -12,8 +12,9 @@ from mmran.files import sha256_file, write_json
 from mmran.report.figures import KINDS
 from tests.unit.report.evaluated import MULTITASK, ROWS, SEGMENTER, draw, predict
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 @pytest.mark.parametrize("kind", ["hole-filling", "outlines", "confusion", "roc"])
 def test_a_figure_is_a_whole_svg_a_png_of_the_page_width_and_a_caption(results, tmp_path, kind):
     caption = draw(results, tmp_path, kind)
@@ -27,7 +28,6 @@ def test_a_figure_is_a_whole_svg_a_png_of_the_page_width_and_a_caption(results, 
     assert f"split {sha256_file(results / 'splits' / 'paper.csv')[:12]}" in caption
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["outlines", "roc"])
 def test_equal_results_give_equal_files_whatever_the_users_settings(results, tmp_path, kind):
     draw(results, tmp_path / "once", kind)
@@ -38,7 +38,6 @@ def test_equal_results_give_equal_files_whatever_the_users_settings(results, tmp
     assert "<dc:date>" not in (tmp_path / "once" / "figure.svg").read_text()
 
 
-@pytest.mark.slow
 def test_networks_without_the_task_are_left_out_and_named_in_the_caption(results, tmp_path):
     outlines = draw(results, tmp_path, "outlines")
     assert "Without masks and so left out: Classifier." in outlines

@@ -26,6 +26,7 @@ def test_the_two_slices_that_gain_most_are_shown_best_first_and_never_a_loss():
     assert largest_gains(gains_row((3, 0.7, 0.5), (5, 0.9, 0.9))).empty
 
 
+@pytest.mark.slow
 def test_the_caption_of_hole_filling_has_the_gain_in_points_and_the_papers(results, tmp_path):
     caption = draw(results, tmp_path, "hole-filling", ROWS[2:], paper_gain=[1.83, 5.14])
     with SliceStore(results / "data" / "slices.h5") as store:

@@ -169,6 +169,7 @@ def test_rows_are_read_from_results_and_edited_cases_are_refused(tmp_path):
         Row.read(tmp_path)
 
 
+@pytest.mark.slow
 def test_equal_networks_are_called_different_as_rarely_as_the_level_says():
     # 60 families of 1 to 5 slices; two networks equal in distribution, both drawn to each family's difficulty. 600
     # pairs: at a true level of .05, three standard errors reach .077.

@@ -18,6 +18,8 @@ from mmran.training.adversarial import (
 )
 from tests.unit.training.recipe_loop import disc_batches, epochs, experiment, make
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = experiment("rv-gan", epochs=3, learning_rate=2e-4)
 
 
@@ -144,7 +146,6 @@ def test_parts_of_a_batch_give_the_step_of_the_whole():
     torch.testing.assert_close(*states, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.slow
 def test_a_few_rounds_bring_the_masks_nearer_to_the_true_ones():
     recipe = begun()
     rounds = [step(recipe) for _ in range(8)]

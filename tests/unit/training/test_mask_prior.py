@@ -51,6 +51,7 @@ def test_head_of_the_built_network_starts_at_its_log_odds():
     assert recipe.network.mask_head.bias.item() == pytest.approx(-1.3862944)  # log(.2 / .8) = -log 4
 
 
+@pytest.mark.slow
 def test_trial_records_the_share_of_its_training_side(tiny: Path, tmp_path: Path) -> None:
     found = only_trial(tiny, tmp_path, network={"mask_prior": "data"}, training={"epochs": 1, "precision": "float32"})
     folder = run_trial(found, gpu=False, threads=1, log=lambda line: None)

@@ -19,6 +19,8 @@ from mmran.training.history import HistoryRow
 from mmran.training.mb_dcnn import CLASSIFICATION, COARSE, ENHANCED, Bootstrapping, rank_loss, segmentation_losses
 from tests.paper import DEFAULTS
 
+pytestmark = pytest.mark.slow
+
 PARTS = {COARSE: "coarse.", CLASSIFICATION: "classifier.", ENHANCED: "enhanced."}
 COMPUTE = Compute(torch.device("cpu"), torch.float32, threads=1)
 
@@ -195,7 +197,6 @@ def test_other_stages_hand_nothing_on():
     assert all(torch.equal(value, before[key]) for key, value in state(made).items())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", PARTS)
 def test_a_few_steps_lower_the_loss_of_the_stage(name):
     made = recipe(width=1 / 16, learning_rate=0.006)
@@ -261,7 +262,6 @@ def uninterrupted(tmp_path_factory):
 
 
 # Two epochs a stage: 2 and 4 are in the middle of one, 1 and 3 at its end.
-@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [[1], [2], [3], [4], [0, 1, 2, 3, 4, 5]])
 def test_interrupted_in_any_stage_it_ends_in_the_same_bits(tmp_path, uninterrupted, epochs):
     for epoch in epochs:

@@ -13,13 +13,14 @@ from mmran.training.record import RunRecord
 from mmran.training.trial import Trial
 from tests.unit.training.trials import Stopped, equal, only_trial, stop_after, train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def uninterrupted(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
     return train(only_trial(tiny, tmp_path_factory.mktemp("uninterrupted")))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("epochs", [[0], [1], [2], [0, 1, 2]])
 def test_interrupted_and_started_again_it_ends_in_the_same_bits(
     tiny: Path, tmp_path: Path, uninterrupted: dict[str, torch.Tensor], epochs: list[int]
@@ -32,7 +33,6 @@ def test_interrupted_and_started_again_it_ends_in_the_same_bits(
     assert pd.read_csv(found.folder / "history.csv")["epoch"].tolist() == [0, 1, 2]
 
 
-@pytest.mark.slow
 def test_a_damaged_checkpoint_costs_one_epoch_and_no_bit(
     tiny: Path, tmp_path: Path, uninterrupted: dict[str, torch.Tensor]
 ) -> None:
@@ -59,7 +59,6 @@ def interrupted(tiny: Path, folder: Path, after: int, **changes: Any) -> Trial:
     return found
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["optimizers", "state", "best", "machine", "network"])
 def test_a_checkpoint_that_lacks_a_part_is_named_and_the_one_before_is_used(
     tiny: Path, tmp_path: Path, uninterrupted: dict[str, torch.Tensor], lost: str
@@ -73,7 +72,6 @@ def test_a_checkpoint_that_lacks_a_part_is_named_and_the_one_before_is_used(
     assert equal(train(found), uninterrupted)
 
 
-@pytest.mark.slow
 def test_without_a_usable_checkpoint_it_says_so_and_starts_from_the_beginning(
     tiny: Path, tmp_path: Path, uninterrupted: dict[str, torch.Tensor]
 ) -> None:
@@ -86,7 +84,6 @@ def test_without_a_usable_checkpoint_it_says_so_and_starts_from_the_beginning(
     assert equal(train(found), uninterrupted)
 
 
-@pytest.mark.slow
 def test_the_history_is_that_of_the_checkpoint_whatever_the_file_says(tiny: Path, tmp_path: Path) -> None:
     found = interrupted(tiny, tmp_path, 1)
     lines = found.history_path.read_text().splitlines(keepends=True)
@@ -99,7 +96,6 @@ def test_the_history_is_that_of_the_checkpoint_whatever_the_file_says(tiny: Path
     assert ",".join(rows[1].values()) == lines[2].strip()
 
 
-@pytest.mark.slow
 def test_a_continuation_in_another_precision_is_warned_of_and_recorded_for_every_epoch(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,8 @@ from mmran.training.recipe import Stage
 from mmran.training.staged import Staged
 from tests.unit.training.recipe_loop import disc_batches, epochs, experiment, make
 
+pytestmark = pytest.mark.slow
+
 BATCH = disc_batches(batch_size=4)[0]
 
 
@@ -81,7 +83,6 @@ def test_second_stage_starts_from_the_weights_of_the_first_with_a_fresh_adam():
     )
 
 
-@pytest.mark.slow
 def test_a_few_epochs_lower_the_losses_of_both_stages():
     recipe = staged(n_epochs=24)
     rows = [snapshot["losses"][0] for snapshot in epochs(recipe, [BATCH])]

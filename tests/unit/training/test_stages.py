@@ -13,6 +13,8 @@ from mmran.training.device import Compute
 from mmran.training.validation import ValidationMetrics, validate
 from tests.unit.training.trials import Stopped, equal, experiment, only_trial, stop_after, train
 
+pytestmark = pytest.mark.slow
+
 CPU = Compute(torch.device("cpu"), torch.float32, threads=1)
 
 
@@ -56,7 +58,6 @@ def test_a_stage_hands_on_its_best_or_its_last_epoch(
     assert not equal(seen[0], seen[1])
 
 
-@pytest.mark.slow
 def test_killed_after_its_last_epoch_a_stage_still_hands_on_its_best(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -70,7 +71,6 @@ def test_killed_after_its_last_epoch_a_stage_still_hands_on_its_best(
     assert equal(begun[-1], seen[0])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "expected"),
     [
@@ -111,7 +111,6 @@ def test_coarse_segmentation_is_validated_by_its_own_masks() -> None:
     assert output.class_logits is None
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("network", ["mmran", "y-net", "rv-gan", "mb-dcnn"])
 def test_what_is_compiled_is_what_the_steps_of_every_stage_call(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: str

@@ -14,6 +14,8 @@ from mmran.training.device import Compute
 from mmran.training.trial import plan_trials
 from tests.unit.training.trials import Stopped, equal, experiment, only_trial, stop_after, train
 
+pytestmark = pytest.mark.slow
+
 
 def test_another_seed_gives_other_weights(tiny: Path, tmp_path: Path) -> None:
     first, second = (train(only_trial(tiny, tmp_path, seeds=[seed], training={"epochs": 1})) for seed in (1, 2))
@@ -33,7 +35,6 @@ def test_a_trial_that_has_ended_is_not_trained_again(
     assert equal(train(renamed), weights)
 
 
-@pytest.mark.slow
 def test_one_training_gives_one_file_to_the_byte(tiny: Path, tmp_path: Path) -> None:
     digests = set()
     for attempt in range(4):
@@ -66,7 +67,6 @@ def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_checkpoint(
     assert not found.finished()
 
 
-@pytest.mark.slow
 def test_best_keeps_the_epoch_of_the_highest_validation_score_and_last_the_last(tiny: Path, tmp_path: Path) -> None:
     best = only_trial(tiny, tmp_path, training={"epochs": 4})
     train(best)

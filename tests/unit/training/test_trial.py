@@ -16,6 +16,8 @@ from mmran.training.device import Compute
 from mmran.training.trial import Trial
 from tests.unit.training.trials import equal, only_trial, train
 
+pytestmark = pytest.mark.slow
+
 CPU = Compute(torch.device("cpu"), torch.float32, threads=1)
 
 
