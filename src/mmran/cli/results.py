@@ -98,20 +98,26 @@ def _trust(spec: "TableSpec", results: Path, protocol: str) -> "tuple[Uncertaint
 
 def _show_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("results", type=Path, metavar="RESULTS", help="folder of results, such as results/demo")
+    parser.add_argument(
+        "--all", action="store_true", help="print the tables of claims, classes, strata, and calibration too"
+    )
 
 
 def _show(arguments: Namespace) -> None:
+    from mmran.report.evidence import TITLES
+
     tables = sorted(arguments.results.glob("tables/**/*.md"))
     if not tables:
         raise UserError(f"{arguments.results}: holds no tables; run snakemake with the configuration that names it")
-    texts = [path.read_text(encoding="utf-8").strip() for path in tables]
+    printed = [path for path in tables if arguments.all or path.stem not in TITLES]
+    texts = [path.read_text(encoding="utf-8").strip() for path in printed]
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.markdown import Markdown
         from rich.text import Text
 
         console = Console()
-        for path, text in zip(tables, texts, strict=True):
+        for path, text in zip(printed, texts, strict=True):
             console.rule(f"{path.parent.name}/{path.stem}" if path.parent.name != "tables" else path.stem)
             # A table wider than the terminal would lose digits; unformatted, its lines wrap.
             fits = all(len(line) <= console.width for line in text.splitlines() if line.startswith("|"))
@@ -119,12 +125,18 @@ def _show(arguments: Namespace) -> None:
     else:
         print("\n\n".join(texts))
     print("\nwritten:")
-    for path in tables:
-        print(f"  {path}  (and .csv, .tex, .html)")
-    for path in sorted(arguments.results.glob("figures/**/*.png")):
-        print(f"  {path}  (and .svg, .pdf, .txt)")
+    for folder, paths in _by_folder(tables):
+        print(f"  {folder}: {', '.join(paths)} (.md, .csv, .tex, .html)")
+    for folder, paths in _by_folder(sorted(arguments.results.glob("figures/**/*.png"))):
+        print(f"  {folder}: {', '.join(paths)} (.png, .svg, .pdf, .txt)")
     for path in [*sorted(arguments.results.glob("overview.html")), *sorted(arguments.results.glob("report.*"))]:
         print(f"  {path}")
+
+
+def _by_folder(paths: list[Path]) -> list[tuple[Path, list[str]]]:
+    """Names without suffix of the files of each folder."""
+    folders = dict.fromkeys(path.parent for path in paths)
+    return [(folder, [path.stem for path in paths if path.parent == folder]) for folder in folders]
 
 
 def _overview_arguments(parser: ArgumentParser) -> None:
@@ -172,8 +184,9 @@ VERBS: tuple[Verb, ...] = (
         name="show",
         help="print the tables of a run and list its files",
         description=(
-            "Print every table of a run, formatted in a terminal and as Markdown when piped, and list tables, figures "
-            "and report.\n\n  mmran show results/demo"
+            "Print the tables of a run, formatted in a terminal and as Markdown when piped, and list all tables, "
+            "figures and the report. The long tables of claims, classes, strata, and calibration are only listed; "
+            "--all prints them too.\n\n  mmran show results/demo"
         ),
         arguments=_show_arguments,
         run=_show,

@@ -116,6 +116,17 @@ def test_the_verb_writes_both_pages_and_show_lists_them(folder, capsys):
     assert main(["show", str(folder)]) == 0
     shown = capsys.readouterr().out
     assert "| Dynamic | **80.00** | 77.58 |" in shown or "| Dynamic | 80.00 | 77.58 |" in shown
-    assert "tables/paper/table1.md  (and .csv, .tex, .html)" in shown
-    assert "figures/paper/figure8.png  (and .svg, .pdf, .txt)" in shown
+    assert "tables/paper: table1 (.md, .csv, .tex, .html)" in shown
+    assert "figures/paper: figure8 (.png, .svg, .pdf, .txt)" in shown
     assert "overview.html" in shown
+
+
+def test_show_lists_the_tables_of_statistics_and_prints_them_on_request(folder, capsys):
+    long = folder / "tables" / "paper" / "claims.md"
+    long.write_text("| a verdict |\n")
+    assert main(["show", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    assert "| a verdict |" not in shown
+    assert f"{long.parent}: claims, table1 (.md, .csv, .tex, .html)" in shown
+    assert main(["show", str(folder), "--all"]) == 0
+    assert "| a verdict |" in capsys.readouterr().out

@@ -49,5 +49,7 @@ def test_epoch_outside_the_training_is_refused(name, epoch):
 def test_mistaken_values_name_option_and_range():
     with pytest.raises(UserError, match=r"alpha: 1\.2 is not within 0\.\.1"):
         fixed(0, 240, alpha=1.2)
-    with pytest.raises(UserError, match="schedule: 'cosine' is unknown; known: dynamic, fixed, freeze; or name your own"):
+    with pytest.raises(
+        UserError, match="schedule: 'cosine' is unknown; known: dynamic, fixed, freeze; or name your own"
+    ):
         task_weights(ScheduleSpec("cosine"), 0, 240)
