@@ -36,9 +36,11 @@ rule convert:
     params:
         job=f"{RESULTS}/specs/jobs/convert.json",
         field_of_view_mm=CONFIG.values["data"]["field_of_view_mm"],
-        tumor_values=["--tumor-values", *CONFIG.values["data"]["tumor_values"]]
-        if "tumor_values" in CONFIG.values["data"]
-        else [],
+        tumor_values=(
+            ["--tumor-values", *CONFIG.values["data"]["tumor_values"]]
+            if "tumor_values" in CONFIG.values["data"]
+            else []
+        ),
         keep_going="--keep-going" if CONFIG.values["data"]["keep_going"] else "",
     shell:
         logged(
