@@ -125,7 +125,7 @@ def read_overview(results: Path) -> Overview:
         trainings=tuple(_training(folder, records) for folder, records in runs.items()),
         predicted=sum(record.images for path in inference for record in read_inference(path)),
         accepted=tuple(f"{one.job}, {one.date}: {one.because}" for one in read_acceptances(results)),
-        tables=tuple(_table(results, path) for path in sorted(results.glob("tables/*/*.csv"))),
+        tables=tuple(_table(results, path) for path in sorted(results.glob("tables/*/*.csv"), key=_paper_first)),
         figures=tuple(_figure(results, path) for path in sorted(results.glob("figures/*/*.png"))),
         versions=_versions([record for records in runs.values() for record in records]),
     )
@@ -220,3 +220,8 @@ def _versions(runs: Sequence[RunRecord]) -> tuple[str, ...]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return (*(f"Trained with {texts}" for texts in trained if texts), f"This page was written with {', '.join(here)}")
+
+
+def _paper_first(path: Path) -> tuple[str, bool, str]:
+    """Sort the tables of statistics after those of the paper."""
+    return path.parent.name, path.stem in EVIDENCE_TITLES, path.stem

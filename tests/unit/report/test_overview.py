@@ -79,6 +79,13 @@ def test_each_table_is_there_by_title_with_its_last_row_and_each_figure_with_its
     assert "ROC &lt;curves&gt;." in html
 
 
+def test_tables_of_statistics_follow_those_of_the_paper(folder):
+    tables = folder / "tables" / "paper"
+    (tables / "calibration.csv").write_text((tables / "table1.csv").read_text())
+    names = [table.title for table in read_overview(folder).tables]
+    assert names[-1] == "Calibration of the class probabilities"
+
+
 def test_a_headline_has_the_spread_of_several_seeds_and_no_dash():
     row = {"row": "MMRAN", "n": "24", "dice": "80.00", "dice_sd": "1.50", "acc": "-", "paper_dice": "80.03"}
     assert headline(row) == "MMRAN: Dice (%) 80.00 ± 1.50"
