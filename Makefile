@@ -42,7 +42,7 @@ test: $(VENV)/.ready-dev ## everything that continuous integration runs
 	snakefmt --check Snakefile workflow
 	snakemake --lint --config source=phantom
 	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
-	pytest -n 2 --dist loadfile --no-loadscope-reorder
+	pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15 --durations-min 5
 
 docs: $(VENV)/.ready-dev ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
