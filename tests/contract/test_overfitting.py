@@ -46,7 +46,7 @@ GOALS = {
     "resnet-50": Goal(100),
     "datta": Goal(100),
     "y-net": Goal(120),
-    "chen": Goal(250),
+    "chen": Goal(500),  # takes 110: the schedule leaves it longer with its masks
     "he": Goal(120),
     "mb-dcnn": Goal(150, dice=0.8, learning_rate=2e-3),
 }

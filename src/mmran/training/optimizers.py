@@ -50,7 +50,8 @@ def _adamw(parameters: Parameters, lr: float, weight_decay: float, betas: tuple[
 
 
 def _sgd(parameters: Parameters, lr: float, weight_decay: float, betas: tuple[float, float]) -> torch.optim.SGD:
-    return torch.optim.SGD(parameters, lr=lr, momentum=SGD_MOMENTUM, weight_decay=weight_decay, fused=True)
+    # Not fused: torch's kernel fails where a parameter gets its first gradient after the others, as a frozen head does.
+    return torch.optim.SGD(parameters, lr=lr, momentum=SGD_MOMENTUM, weight_decay=weight_decay)
 
 
 OPTIMIZERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = MappingProxyType(
@@ -68,7 +69,7 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """The experiment's optimizer over parameters.
 
-    mmran's own are one fused kernel: a tenth of a small training's time would go into many small ones.
+    Adam and AdamW are one fused kernel: a tenth of a small training's time would go into many small ones.
 
     One from outside, "package.module:function", is called as function(parameters, lr=..., weight_decay=...); a class
     of torch.optim is such a function.
