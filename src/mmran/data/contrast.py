@@ -98,7 +98,8 @@ def _against(findings: pd.DataFrame, turn: str) -> Contrast:
     if not n:
         return Contrast(0.0, turn, 0.0, 0.0, 0, "unknown")
     share = float((both[STORED] > both[turn]).mean())
-    least = TRANSPOSED_SHARE if turn == "transposed" else FLIPPED_SHARE
-    verdict = "turned" if share <= 1 - least else "mixed" if share < least - 0.5 / np.sqrt(n) else "right"
+    # Near the bound of mirror images chance decides in small sets; transposed ones are far from theirs.
+    least, slack = (TRANSPOSED_SHARE, 0.0) if turn == "transposed" else (FLIPPED_SHARE, 0.5 / np.sqrt(n))
+    verdict = "turned" if share <= 1 - least else "mixed" if share < least - slack else "right"
     verdict = verdict if n >= LEAST_COMPARED else "unknown"
     return Contrast(float(medians[STORED]), turn, float(medians[turn]), share, n, verdict)
