@@ -11,7 +11,7 @@ from mmran.errors import UserError
 from mmran.evaluation.record import InferenceRecord, read_inference
 from mmran.evaluation.summary import Summary
 from mmran.files import sha256_file, sha256_text
-from mmran.statistics.nearest_slice import specification
+from mmran.statistics.nearest_spec import specification
 from mmran.training.record import RunRecord, read_runs
 
 

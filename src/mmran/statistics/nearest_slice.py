@@ -20,16 +20,11 @@ from mmran.errors import UserError
 from mmran.evaluation.evaluate import evaluate
 from mmran.evaluation.prediction_writer import PredictionWriter
 from mmran.evaluation.summary import Summary
-from mmran.files import canonical_json, sha256_file, write_text
+from mmran.files import sha256_file, write_text
+from mmran.statistics.nearest_spec import THUMBNAIL_PX, specification
 
-THUMBNAIL_PX = 16
 SEED = 0
 """Nothing is drawn, so there is one seed."""
-
-
-def specification() -> str:
-    """The text of its specification, by which a table knows its results."""
-    return canonical_json({"name": NEAREST, "thumbnail_px": THUMBNAIL_PX})
 
 
 def predict_nearest(store_path: Path, split_path: Path, output: Path) -> Summary:
