@@ -1,8 +1,8 @@
 """The checked configuration: the one place where names of experiments, tables and protocols are looked up."""
 
 import copy
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from mmran.config.claims import Claim, ComparisonSpec
 from mmran.config.experiment import COMMON_TO_NETWORKS, Experiment
 from mmran.config.figures import FigureSpec
 from mmran.config.load import load, overlay, without_nulls
-from mmran.config.provenance import training_code
+from mmran.config.provenance import stage_code, training_code
 from mmran.config.schema import check_schema, choices
 from mmran.config.search import SearchSpec
 from mmran.config.tables import NEAREST, TableSpec
@@ -32,6 +32,8 @@ class Config:
     """
 
     values: dict[str, Any]
+    # Hundreds of jobs share a few sets of modules, so each set is read once; a run is what it was when it began.
+    _code: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def read(cls, paths: Iterable[Path | str]) -> "Config":
@@ -219,7 +221,17 @@ class Config:
         name = self.experiment_name(name)
         lookup(self.values["experiments"], name, "experiment")
         experiment = self._resolved(name, code={})
-        return self._resolved(name, training_code(experiment.network.name, *experiment.outside))
+        return self._resolved(name, self._read_once(training_code, experiment.network.name, *experiment.outside))
+
+    def stage_code(self, stage: str) -> dict[str, str]:
+        """Digests of the modules that decide what a stage other than training writes, as first read."""
+        return self._read_once(stage_code, stage)
+
+    def _read_once(self, read: Callable[..., dict[str, str]], *names: str) -> dict[str, str]:
+        key = (read.__name__, *names)
+        if key not in self._code:
+            self._code[key] = read(*names)
+        return self._code[key]
 
     def _resolved(self, name: str, code: Mapping[str, str]) -> Experiment:
         values = self._merged(name)

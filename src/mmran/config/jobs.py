@@ -5,7 +5,6 @@ results, so the digest alone decides what reruns. File times, Snakemake's record
 matter.
 """
 
-import functools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from typing import Any
 
 from mmran.config.configuration import Config
 from mmran.config.fingerprints import Fingerprint
-from mmran.config.provenance import code_digests, stage_code
+from mmran.config.provenance import code_digests
 from mmran.config.source_files import Contents, Files, list_source
 from mmran.config.specs import stage_texts
 from mmran.config.tables import EVIDENCE, NEAREST
@@ -115,8 +114,6 @@ class _Planner:
         self.digests: dict[str, str] = {}
         # Job -> accepted jobs that it depends on -> the digest that they would have now.
         self.accepted: dict[str, dict[str, str]] = {}
-        # Reading the source of a stage takes milliseconds, and stages have many jobs.
-        self.stage_code = functools.cache(stage_code)
 
     def add(
         self,
@@ -138,17 +135,17 @@ class _Planner:
         data, inputs = self.config.values["data"], []
         values = {key: data[key] for key in ("field_of_view_mm", "keep_going", "tumor_values") if key in data}
         if self.config.source is None:
-            self.add(PHANTOM, data["phantom"], self.stage_code("phantom"), outputs=["phantom"])
+            self.add(PHANTOM, data["phantom"], self.config.stage_code("phantom"), outputs=["phantom"])
             inputs = [PHANTOM]
         else:
             values["files"] = list_source(self.config.source, *_recorded_source(self.config))
-        self.add(CONVERT, values, self.stage_code("convert"), inputs, ["data/slices.h5", "data/index.csv"])
-        self.add(VERIFY, {}, self.stage_code("verify"), [CONVERT], ["data/audit.json"])
+        self.add(CONVERT, values, self.config.stage_code("convert"), inputs, ["data/slices.h5", "data/index.csv"])
+        self.add(VERIFY, {}, self.config.stage_code("verify"), [CONVERT], ["data/audit.json"])
         for protocol in self.config.protocols:
             self.add(
                 f"split/{protocol}",
                 _with_csv(json.loads(self.texts[f"protocols/{protocol}.json"]), protocol),
-                self.stage_code("split"),
+                self.config.stage_code("split"),
                 [CONVERT],
                 [f"splits/{protocol}.csv", f"splits/{protocol}.json"],
             )
@@ -161,15 +158,15 @@ class _Planner:
         trained = [f"{folder}/{file}" for file in ("runs.json", "history.csv", "spec.json", "trials")]
         self.add(train, values, code, [CONVERT, f"split/{protocol}"], trained)
         predicted = [f"{folder}/predictions.h5", f"{folder}/inference.json"]
-        self.add(predict, {}, self.stage_code("predict"), [CONVERT, f"split/{protocol}", train], predicted)
+        self.add(predict, {}, self.config.stage_code("predict"), [CONVERT, f"split/{protocol}", train], predicted)
         measured = [f"{folder}/cases.csv", f"{folder}/summary.json"]
         inputs = [CONVERT, f"split/{protocol}", predict]
-        self.add(f"evaluate/{name}/{protocol}", {}, self.stage_code("evaluate"), inputs, measured)
+        self.add(f"evaluate/{name}/{protocol}", {}, self.config.stage_code("evaluate"), inputs, measured)
 
     def add_networks(self) -> None:
         for name in self._tables("parameters"):
             experiments = {one: self._experiment(one) for one in self.config.trained_for(name)}
-            self.add(f"networks/{name}", experiments, self.stage_code("networks"), (), [f"networks/{name}.json"])
+            self.add(f"networks/{name}", experiments, self.config.stage_code("networks"), (), [f"networks/{name}.json"])
 
     def add_tables(self, protocol: str) -> None:
         for name in self.config.tables:
@@ -191,7 +188,7 @@ class _Planner:
         folder = f"experiments/{NEAREST}/{protocol}"
         files = [f"{folder}/{name}" for name in ("spec.json", "predictions.h5", "cases.csv", "summary.json")]
         inputs = [CONVERT, f"split/{protocol}"]
-        self.add(f"nearest_slice/{protocol}", {}, self.stage_code("nearest_slice"), inputs, files)
+        self.add(f"nearest_slice/{protocol}", {}, self.config.stage_code("nearest_slice"), inputs, files)
 
     def add_comparison(self, protocol: str) -> None:
         if not self.config.comparison.rows:
@@ -200,18 +197,18 @@ class _Planner:
         inputs = [f"nearest_slice/{protocol}", *(f"evaluate/{one}/{protocol}" for one in self.config.compared)]
         written = [f"statistics/{protocol}/{name}.csv" for name in COMPARED]
         written += [f"tables/{protocol}/{name}.{suffix}" for name in EVIDENCE for suffix in TABLE_FILES]
-        self.add(f"compare/{protocol}", values, self.stage_code("compare"), inputs, written)
+        self.add(f"compare/{protocol}", values, self.config.stage_code("compare"), inputs, written)
 
     def add_overview(self) -> None:
         shown = [name for name, job in self.jobs.items() if job.stage in (VERIFY, "table", "figure", "compare")]
-        self.add("overview", {}, self.stage_code("overview"), shown, ["overview.html", "overview.md"])
+        self.add("overview", {}, self.config.stage_code("overview"), shown, ["overview.html", "overview.md"])
 
     def add_package(self, name: str, protocol: str) -> None:
         values = {"license": self.config.values["data"].get("license")}
         inputs = [CONVERT, f"split/{protocol}", f"train/{name}/{protocol}", f"evaluate/{name}/{protocol}"]
         folder = f"models/{protocol}/{name}"
         written = [f"{folder}/{file}" for file in ("package.json", "spec.json", "results.csv", "README.md", "weights")]
-        self.add(f"package/{name}/{protocol}", values, self.stage_code("package"), inputs, written)
+        self.add(f"package/{name}/{protocol}", values, self.config.stage_code("package"), inputs, written)
 
     def add_search(self) -> None:
         protocol = self.config.protocols[0]
@@ -219,10 +216,10 @@ class _Planner:
         code = values["experiment"].pop("code")
         trials = ["search/trials.csv", "search/search.json"]
         inputs = [CONVERT, f"split/{protocol}"]
-        self.add("search_trials", values, {**code, **self.stage_code("search")}, inputs, trials)
+        self.add("search_trials", values, {**code, **self.config.stage_code("search")}, inputs, trials)
         inputs = ["search_trials", f"train/{self.config.searched}/{protocol}"]
         written = [f"search/search.{suffix}" for suffix in ("csv", "md", "tex", "html", "svg", "png", "pdf", "txt")]
-        self.add("search_report", {}, self.stage_code("search_report"), inputs, written)
+        self.add("search_report", {}, self.config.stage_code("search_report"), inputs, written)
 
     def _add_shown(self, kind: str, name: str, protocol: str, inputs: list[str], suffixes: Iterable[str]) -> None:
         values = json.loads(self.texts[f"{kind}s/{name}.json"])
@@ -230,7 +227,7 @@ class _Planner:
         accepted = {key: digest for other in inputs for key, digest in self.accepted[other].items()}
         values |= {"protocol": protocol} | ({"accepted": accepted} if accepted else {})
         outputs = [f"{kind}s/{protocol}/{name}.{suffix}" for suffix in suffixes]
-        self.add(f"{kind}/{protocol}/{name}", values, self.stage_code(kind), inputs, outputs)
+        self.add(f"{kind}/{protocol}/{name}", values, self.config.stage_code(kind), inputs, outputs)
 
     def _measured(self, name: str, protocol: str, *stages: str) -> list[str]:
         return [f"{stage}/{one}/{protocol}" for one in self.config.trained_for(name) for stage in stages]

@@ -4,6 +4,7 @@ import ast
 import contextlib
 import functools
 import importlib.util
+import os
 import re
 import site
 import sys
@@ -117,8 +118,9 @@ def _source(module: str) -> Path | None:
         return Path(origin) if origin and origin.endswith(_ENDINGS) else None
     inside = "/".join(rest)
     endings = ("/__init__.py", *_ENDINGS)
-    places = (Path(f"{folder}/{inside}{ending}") for folder in folders for ending in endings)
-    return next((path for path in places if path.is_file()), None)
+    # Thousands of names are looked up per plan, and most name no file: os.path is four times as fast as Path here.
+    places = (f"{folder}/{inside}{ending}" for folder in folders for ending in endings)
+    return next((Path(place) for place in places if os.path.isfile(place)), None)  # noqa: PTH113
 
 
 def _top_level(name: str) -> tuple[str | None, tuple[str, ...]]:

@@ -1,7 +1,6 @@
 """Synthetic slices: the same for the same seed, different by class, in the layout of the data set."""
 
 import os
-import time
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -102,6 +101,7 @@ def test_no_mask_is_empty_on_the_coarsest_grid() -> None:
     assert all(item.mask.any() for item in drawn(24, size=32))
 
 
+@pytest.mark.slow
 def test_some_gliomas_have_a_dark_core_that_belongs_to_the_mask() -> None:
     darkest = []
     for item in drawn(24, size=128):
@@ -152,12 +152,6 @@ def test_the_core_of_a_hollow_tumor_looks_healthy_and_belongs_to_it() -> None:
     assert core.sum() > 20
     np.testing.assert_array_equal(image[core], before[core])
     assert np.abs(image - before)[rim].mean() > 0.1
-
-
-def test_a_hundred_slices_take_seconds(tmp_path: Path) -> None:
-    start = time.process_time()
-    assert write_phantom(tmp_path / "phantom", n_patients=24, size=64) > 100
-    assert time.process_time() - start < 10
 
 
 @pytest.mark.parametrize(

@@ -40,3 +40,10 @@ def one_seed_model(model_folder: Path, tmp_path_factory: pytest.TempPathFactory)
     values = json.loads((folder / "package.json").read_text())
     write_json(folder / "package.json", values | {"weights": values["weights"][:1]})
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever needs the package needs a training, and `make check` trains nothing."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and "results" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)

@@ -73,6 +73,7 @@ def where(tmp_path: Path) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_the_verb_counts_jobs_hours_and_disk_and_writes_nothing(
     where: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +108,7 @@ def test_the_verb_says_what_is_an_estimate_and_which_limit_is_too_short(
     assert " more; each retry continues from the last checkpoint" in text
 
 
+@pytest.mark.slow
 def test_on_a_terminal_the_trainings_stand_in_a_table_with_rules(
     where: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,6 +84,7 @@ def test_one_family_alone_gives_no_interval_but_a_line():
         measure([row("one", np.array([0.5]), families=1)], ["dice"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METRICS)
 def test_every_metric_has_an_interval_or_none_and_stops_no_table(results, name):
     folder = results / "experiments" / "multi" / "paper"
