@@ -79,11 +79,12 @@ def _published_millions(config: "Config") -> dict[str, float]:
 
 def _measure(experiment: "Experiment") -> dict[str, Any]:
     from mmran.networks import network_class
-    from mmran.networks.complexity import multiply_accumulates, parameter_count
+    from mmran.networks.complexity import complexity, parameter_count
 
     name, arguments = experiment.network.name, experiment.network.arguments
     try:
         found = network_class(name)
+        counted = complexity(name, experiment.input.size, **arguments)
         return {
             "network": name,
             "options": arguments,
@@ -92,8 +93,7 @@ def _measure(experiment: "Experiment") -> dict[str, Any]:
             "size": experiment.input.size,
             "width": experiment.network.width,
             "parameters_full_width": parameter_count(name, **(arguments | {"width": 1.0})),
-            "parameters": parameter_count(name, **arguments),
-            "multiply_accumulates": multiply_accumulates(name, experiment.input.size, **arguments),
+            **counted._asdict(),
         }
     except UserError as error:
         raise UserError(f"{experiment.name}: {error}") from error

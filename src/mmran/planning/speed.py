@@ -57,12 +57,12 @@ def network_cost(name: str, size: int, options: str) -> NetworkCost:
         options: arguments of the network, as JSON.
     """
     from mmran.networks import network_class
-    from mmran.networks.complexity import multiply_accumulates, parameter_count
+    from mmran.networks.complexity import complexity
 
-    values, recipe = json.loads(options), network_class(name).recipe
+    found, recipe = complexity(name, size, **json.loads(options)), network_class(name).recipe
     return NetworkCost(
-        parameters=parameter_count(name, **values),
-        forward=2.0 * multiply_accumulates(name, size, **values),
+        parameters=found.parameters,
+        forward=2.0 * found.multiply_accumulates,
         passes=PASSES_OF_RECIPE.get(recipe, PASSES),
         recipe=recipe,
     )
