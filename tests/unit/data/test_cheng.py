@@ -1,6 +1,5 @@
 """One .mat file: layout, orientation, families, polygons, and every way in which a file can be bad."""
 
-import time
 from pathlib import Path
 
 import h5py
@@ -91,12 +90,11 @@ def test_a_polygon_may_reach_over_the_edge_of_the_image() -> None:
     assert not filled[:, 2:].any()
 
 
-def test_a_polygon_of_many_points_is_filled_in_a_moment() -> None:
+def test_a_polygon_of_more_edges_than_fit_a_block_is_filled_whole() -> None:
+    # 2^20 // 512 = 2048 edges are worked on together.
     angle = np.linspace(0, 2 * np.pi, 16384, endpoint=False)
     circle = 255.5 + 200 * np.column_stack([np.cos(angle), np.sin(angle)])
-    began = time.process_time()
     filled = border_mask(circle, (512, 512))
-    assert time.process_time() - began < 1
     assert filled.sum() == pytest.approx(np.pi * 200**2, rel=1e-3)
 
 
