@@ -12,37 +12,29 @@
 Importing mmran imports none of them, and no torch: each comes with its first use.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from mmran.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from mmran import metrics, networks, statistics
-    from mmran.inference.model import Model, load
-    from mmran.training import losses, schedules
+    from mmran import metrics as metrics
+    from mmran import networks as networks
+    from mmran import statistics as statistics
+    from mmran.inference.model import Model as Model
+    from mmran.inference.model import load as load
+    from mmran.training import losses as losses
+    from mmran.training import schedules as schedules
 
 __version__ = "0.1.0"
 
-__all__ = ["Model", "__version__", "load", "losses", "metrics", "networks", "schedules", "statistics"]
-
-_PUBLIC = {
-    "Model": ("mmran.inference.model", "Model"),
-    "load": ("mmran.inference.model", "load"),
-    "losses": ("mmran.training.losses", None),
-    "metrics": ("mmran.metrics", None),
-    "networks": ("mmran.networks", None),
-    "schedules": ("mmran.training.schedules", None),
-    "statistics": ("mmran.statistics", None),
-}
-"""Public name -> module, and the name in it; None for the module itself."""
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'mmran' has no attribute {name!r}")
-    module, member = _PUBLIC[name]
-    found = importlib.import_module(module)
-    return found if member is None else getattr(found, member)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazy_names(
+    __name__,
+    {
+        "inference.model": ("Model", "load"),
+        "metrics": (),
+        "networks": (),
+        "statistics": (),
+        "training.losses": (),
+        "training.schedules": (),
+    },
+)

@@ -37,20 +37,13 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        flush(temporary)
-        # mkstemp creates private files; results are readable by everyone the umask allows.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-        flush(path.parent)
-    except OSError as error:
-        if error.strerror and not isinstance(error, FileNotFoundError):
-            # HDF5 puts pages of its own into the text.
-            reason = os.strerror(error.errno) if error.errno else " ".join(error.strerror.split())
-            raise UserError(f"{path}: cannot be written ({reason})") from error
-        raise
+        with _write_errors(path):
+            yield temporary
+            flush(temporary)
+            # mkstemp creates private files; results are readable by everyone the umask allows.
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+            flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -71,24 +64,36 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise _not_writable(path, error) from error
     try:
-        yield temporary
-        for written in (*temporary.rglob("*"), temporary):
-            flush(written)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.rename(path)
-        flush(path.parent)
-    except OSError as error:
-        if error.strerror and not isinstance(error, FileNotFoundError):
-            # HDF5 puts pages of its own into the text.
-            reason = os.strerror(error.errno) if error.errno else " ".join(error.strerror.split())
-            raise UserError(f"{path}: cannot be written ({reason})") from error
-        raise
+        with _write_errors(path):
+            yield temporary
+            for written in (*temporary.rglob("*"), temporary):
+                flush(written)
+            temporary.chmod(0o777 & ~_umask())
+            if path.exists():
+                shutil.rmtree(path)
+            temporary.rename(path)
+            flush(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _write_errors(path: Path) -> Iterator[None]:
+    """Turn a failed write into a UserError that names the final path; a missing file is left to the caller."""
+    try:
+        yield
+    except OSError as error:
+        if not error.strerror or isinstance(error, FileNotFoundError):
+            raise
+        # HDF5 appends pages of details to the text.
+        reason = os.strerror(error.errno) if error.errno else " ".join(error.strerror.split())
+        raise UserError(f"{path}: cannot be written ({reason})") from error
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
 
 
 def sweep_partial(folder: Path) -> None:

@@ -188,25 +188,16 @@ def measured_intervals(folder: Path, summary: Summary) -> list[Interval]:
 def _without_interval(row: Row, metric: str, estimate: float | None) -> Interval:
     cases = row.seeds[0]
     return Interval(
-        row=row.label,
-        experiment=row.experiment,
+        **row.origin,
         variant=row.variant,
-        protocol=row.protocol,
         metric=metric,
         estimate=estimate,
-        low=None,
-        high=None,
         method="none",
-        seed_sd=None,
-        wilson_low=None,
-        wilson_high=None,
-        effective_n=None,
         n_slices=len(cases),
         n_families=int(cases["family"].nunique()),
         n_seeds=len(row.seeds),
         few_families=True,
         at_chance=row.at_chance(metric),
-        cases=row.digest,
     )
 
 

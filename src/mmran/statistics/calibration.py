@@ -55,16 +55,13 @@ def _calibration(row: Row) -> Calibration:
 
     found = mean(calibration.slope)
     return Calibration(
-        row=row.label,
-        experiment=row.experiment,
-        protocol=row.protocol,
+        **row.origin,
         ece=mean(lambda truth, p: calibration.expected_calibration_error(calibration.reliability(truth, p))),
         brier=mean(calibration.brier),
         log_loss=mean(calibration.log_loss),
         slope=None if math.isnan(found) else found,
         n_slices=len(row.seeds[0]),
         n_seeds=len(row.seeds),
-        cases=row.digest,
     )
 
 

@@ -88,7 +88,7 @@ class Bootstrap:
         return None if None in found else [one for one in found if one is not None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Interval:
     """A metric of a row and how far it can be trusted.
 
@@ -96,7 +96,7 @@ class Interval:
         row, experiment, variant, protocol, metric: which.
         estimate: as in summary.json; None where the metric is not defined.
         low, high: 95 % interval; None where it is not defined.
-        method: "bootstrap" for one seed, "t" for several.
+        method: "bootstrap" for one seed, "t" for several, "none" without an interval.
         seed_sd: standard deviation between the seeds; None for one.
         wilson_low, wilson_high: Wilson's interval at the effective number of slices, for a share of slices.
         effective_n: independent slices that would be as informative, for a share of slices.
@@ -112,13 +112,13 @@ class Interval:
     protocol: str
     metric: str
     estimate: float | None
-    low: float | None
-    high: float | None
+    low: float | None = None
+    high: float | None = None
     method: str
-    seed_sd: float | None
-    wilson_low: float | None
-    wilson_high: float | None
-    effective_n: float | None
+    seed_sd: float | None = None
+    wilson_low: float | None = None
+    wilson_high: float | None = None
+    effective_n: float | None = None
     n_slices: int
     n_families: int
     n_seeds: int
@@ -187,10 +187,8 @@ def interval(row: Row, metric: str, bootstrap: Bootstrap) -> Interval:
     n = len(row.seeds[0])
     shares = _wilson_of(estimate, n, bootstrap.families) if estimate is not None and metric == "acc" else None
     return Interval(
-        row=row.label,
-        experiment=row.experiment,
+        **row.origin,
         variant=row.variant,
-        protocol=row.protocol,
         metric=metric,
         estimate=None if estimate is None else estimate.value,
         low=None if bounds is None else bounds[0],
@@ -205,7 +203,6 @@ def interval(row: Row, metric: str, bootstrap: Bootstrap) -> Interval:
         n_seeds=len(row.seeds),
         few_families=bootstrap.families.few,
         at_chance=row.at_chance(metric),
-        cases=row.digest,
     )
 
 

@@ -54,9 +54,7 @@ def per_class(rows: Sequence[Row], bootstrap: Bootstrap) -> list[PerClass]:
                 bounds = percentile_interval(estimate.resampled)
                 found.append(
                     PerClass(
-                        row=row.label,
-                        experiment=row.experiment,
-                        protocol=row.protocol,
+                        **row.origin,
                         tumor_class=name,
                         measure=measure,
                         estimate=None if np.isnan(estimate.value) else estimate.value,
@@ -65,7 +63,6 @@ def per_class(rows: Sequence[Row], bootstrap: Bootstrap) -> list[PerClass]:
                         n_slices=int((labels == i + 1).sum()),
                         n_families=int(np.count_nonzero(families.strata == i)),
                         n_seeds=len(row.seeds),
-                        cases=row.digest,
                     )
                 )
     return found

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,15 @@ from mmran.metrics.names import METRICS
 
 FEW_FAMILIES = 30
 """With fewer families, a bootstrap interval is too narrow, and the output says so."""
+
+
+class Origin(TypedDict):
+    """What identifies a row in a csv file of statistics, whatever the statistic."""
+
+    row: str
+    experiment: str
+    protocol: str
+    cases: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,11 @@ class Row:
             digest=summary.digests["cases"],
             cases=chosen.sort_values(["seed", "slice"], ignore_index=True),
         )
+
+    @property
+    def origin(self) -> Origin:
+        """The columns that identify this row in a csv file of statistics."""
+        return {"row": self.label, "experiment": self.experiment, "protocol": self.protocol, "cases": self.digest}
 
     @cached_property
     def seeds(self) -> list[pd.DataFrame]:

@@ -92,10 +92,8 @@ def _measured(row: Row, stratum: str, metric: str, bootstrap: Bootstrap) -> Stra
     estimate = Estimate.of(estimators, bootstrap.weights)
     bounds = percentile_interval(estimate.resampled)
     return Stratum(
-        row=row.label,
-        experiment=row.experiment,
+        **row.origin,
         variant=row.variant,
-        protocol=row.protocol,
         stratum=stratum,
         metric=metric,
         estimate=estimate.value,
@@ -104,7 +102,6 @@ def _measured(row: Row, stratum: str, metric: str, bootstrap: Bootstrap) -> Stra
         n_slices=int(chosen.sum()),
         n_families=int(np.unique(codes[chosen]).size),
         n_seeds=len(row.seeds),
-        cases=row.digest,
     )
 
 
@@ -124,16 +121,13 @@ def examples(rows: Sequence[Row]) -> list[Example]:
                 predicted = None if pd.isna(case["predicted"]) else int(case["predicted"])
                 found.append(
                     Example(
-                        row=row.label,
-                        experiment=row.experiment,
+                        **row.origin,
                         variant=row.variant,
-                        protocol=row.protocol,
                         tumor_class=name,
                         place=place,
                         slice=int(case["slice"]),
                         dice=float(case["dice"]),
                         predicted=predicted,
-                        cases=row.digest,
                     )
                 )
     return found
