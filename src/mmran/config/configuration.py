@@ -1,6 +1,7 @@
 """The checked configuration: the one place where names of experiments, tables and protocols are looked up."""
 
 import copy
+import dataclasses
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 from mmran.config.checks import check_complete, check_experiment, check_names, check_numbers, check_results, lookup
 from mmran.config.claims import Claim, ComparisonSpec
-from mmran.config.experiment import COMMON_TO_NETWORKS, Experiment
+from mmran.config.experiment import COMMON_TO_NETWORKS, Experiment, WeightsFile
 from mmran.config.figures import FigureSpec
 from mmran.config.load import load, overlay, without_nulls
 from mmran.config.provenance import stage_code, training_code
@@ -32,8 +33,9 @@ class Config:
     """
 
     values: dict[str, Any]
-    # Hundreds of jobs share a few sets of modules, so each set is read once; a run is what it was when it began.
+    # Hundreds of jobs share a few sets of modules and files, so each is read once; a run is what it was when it began.
     _code: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _weights: dict[str, WeightsFile] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def read(cls, paths: Iterable[Path | str]) -> "Config":
@@ -221,7 +223,10 @@ class Config:
         name = self.experiment_name(name)
         lookup(self.values["experiments"], name, "experiment")
         experiment = self._resolved(name, code={})
-        return self._resolved(name, self._read_once(training_code, experiment.network.name, *experiment.outside))
+        if weights := experiment.network.encoder_weights:
+            experiment = experiment.started_from(self._weights_file(weights, f"config: experiments.{name}"))
+        code = self._read_once(training_code, experiment.network.name, *experiment.outside)
+        return dataclasses.replace(experiment, code=code)
 
     def stage_code(self, stage: str) -> dict[str, str]:
         """Digests of the modules that decide what a stage other than training writes, as first read."""
@@ -232,6 +237,14 @@ class Config:
         if key not in self._code:
             self._code[key] = read(*names)
         return self._code[key]
+
+    def _weights_file(self, file: WeightsFile, where: str) -> WeightsFile:
+        if file.path not in self._weights:
+            try:
+                self._weights[file.path] = file.read()
+            except UserError as error:
+                raise UserError(f"{where}: {error}") from error
+        return self._weights[file.path]
 
     def _resolved(self, name: str, code: Mapping[str, str]) -> Experiment:
         values = self._merged(name)

@@ -12,7 +12,43 @@ from typing import Any, Literal
 
 from mmran.config.record import parse_record
 from mmran.data.augmentation import Augmentation
-from mmran.files import canonical_json, read_text, sha256_text
+from mmran.errors import UserError
+from mmran.files import canonical_json, read_text, sha256_file, sha256_text
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A file of published weights.
+
+    Attributes:
+        path: as configured; not in the digest, so a file may move.
+        sha256: of its content; "" if it was not read yet.
+    """
+
+    path: str
+    sha256: str = ""
+
+    def read(self) -> "WeightsFile":
+        """The same file with the digest of its content.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        path = Path(self.path).expanduser()
+        try:
+            return WeightsFile(self.path, sha256_file(path))
+        except UserError as error:
+            raise UserError(f"network.encoder_weights: {error}; name a file of weights, or null for none") from error
+
+    def verified(self) -> Path:
+        """The file, which still has the content that the digest is of.
+
+        Raises:
+            UserError: it changed, or cannot be read.
+        """
+        if self.sha256 and self.read().sha256 != self.sha256:
+            raise UserError(f"network.encoder_weights: {self.path}: not the recorded file; run snakemake again")
+        return Path(self.path).expanduser()
 
 
 @dataclass(frozen=True)
@@ -25,12 +61,14 @@ class NetworkSpec:
         options: the network's own options, such as `attention`.
         mask_prior: tumor probability that untrained masks start at: a number between 0 and 1; "data", the share of
             tumor pixels in the training slices; None, torch's own start.
+        encoder_weights: published weights that the encoder starts from; None, random ones.
     """
 
     name: str
     width: float
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     mask_prior: float | str | None = None
+    encoder_weights: WeightsFile | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -39,17 +77,22 @@ class NetworkSpec:
 
     def to_values(self) -> dict[str, Any]:
         """The plain mapping, as in the configuration: options beside name and width."""
-        return {"name": self.name, "mask_prior": self.mask_prior, **self.arguments}
+        values = {"name": self.name, "mask_prior": self.mask_prior, **self.arguments}
+        weights = self.encoder_weights
+        return values | ({"encoder_weights": dataclasses.asdict(weights)} if weights else {})
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "NetworkSpec":
-        """Build from the mapping of `to_values`."""
+        """Build from the mapping of `to_values`; `encoder_weights` is a path in the configuration."""
         options = dict(values)
-        name, width = options.pop("name"), options.pop("width")
-        return cls(name, float(width), options, mask_prior=options.pop("mask_prior", None))
+        name, width, prior = options.pop("name"), options.pop("width"), options.pop("mask_prior", None)
+        weights = options.pop("encoder_weights", None)
+        if weights is not None:
+            weights = WeightsFile(**weights) if isinstance(weights, Mapping) else WeightsFile(weights)
+        return cls(name, float(width), options, mask_prior=prior, encoder_weights=weights)
 
 
-COMMON_TO_NETWORKS = frozenset(field.name for field in dataclasses.fields(NetworkSpec)) - {"name", "options"}
+COMMON_TO_NETWORKS = frozenset({"width", "mask_prior"})
 """Keys of `network` that mean the same for every network."""
 
 
@@ -156,8 +199,13 @@ class Experiment:
         """SHA-256 of what decides the weights: not the name, the seeds, the checkpoint interval, and TensorBoard."""
         values = self.to_values()
         del values["name"], values["seeds"]
+        values["network"].get("encoder_weights", {}).pop("path", None)
         values["training"] = {key: value for key, value in values["training"].items() if key not in _NO_WEIGHTS}
         return sha256_text(canonical_json(values))
+
+    def started_from(self, weights: WeightsFile) -> "Experiment":
+        """The same experiment with published weights for its encoder."""
+        return dataclasses.replace(self, network=dataclasses.replace(self.network, encoder_weights=weights))
 
     @property
     def outside(self) -> tuple[str, ...]:

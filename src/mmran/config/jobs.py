@@ -153,6 +153,7 @@ class _Planner:
     def add_experiment(self, name: str, protocol: str) -> None:
         values = json.loads(self.texts[f"experiments/{name}.json"])
         code = values.pop("code")
+        values["network"].get("encoder_weights", {}).pop("path", None)  # its content counts, not its place
         folder = f"experiments/{name}/{protocol}"
         train, predict = f"train/{name}/{protocol}", f"predict/{name}/{protocol}"
         trained = [f"{folder}/{file}" for file in ("runs.json", "history.csv", "spec.json", "trials")]

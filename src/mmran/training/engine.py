@@ -19,6 +19,7 @@ from mmran.data import counters
 from mmran.data.batches import ResidentSlices, iterate
 from mmran.errors import UserError
 from mmran.networks import build
+from mmran.networks.encoder_weights import load_encoder
 from mmran.training.average import WeightAverage
 from mmran.training.checkpoint import CheckpointFolder
 from mmran.training.device import Compute
@@ -252,6 +253,7 @@ class _Loop:
             self.log("warning: no usable checkpoint; training from the beginning")
         self.state, self.best = State(mask_prior=self.mask_prior), None
         recipe = self._new_recipe()
+        self._load_encoder(recipe)
         recipe.begin(recipe.stages()[0])
         self.average = self._new_average(recipe)
         return recipe
@@ -263,6 +265,15 @@ class _Loop:
     def _new_recipe(self) -> Recipe:
         torch.manual_seed(self.seed)
         return make_recipe(self.experiment, self.compute, self.mask_prior)
+
+    def _load_encoder(self, recipe: Recipe) -> None:
+        """Copy published weights into the encoder, if the experiment names a file, and log what fits."""
+        weights = self.experiment.network.encoder_weights
+        if weights is None:
+            return
+        self.state.encoder = load_encoder(recipe.network, weights.verified())
+        for line in self.state.encoder.lines(weights.path):
+            self.log(line)
 
     def _restore(self, recipe: Recipe, saved: dict[str, Any]) -> None:
         stages = recipe.stages()

@@ -15,6 +15,7 @@ import torch
 from mmran.config.experiment import Experiment
 from mmran.errors import UserError, known_names
 from mmran.networks import build, starts_masks
+from mmran.networks.encoder_weights import load_encoder
 from mmran.training.preflight import check_options, check_single_slices
 from mmran.training.recipe import Recipe
 
@@ -35,6 +36,8 @@ def refuse_impossible(experiment: Experiment) -> None:
         prior = _ANY_PRIOR if isinstance(prior, str) else prior
         with torch.device("meta"):
             network = build(spec.name, mask_prior=prior, **spec.arguments)
+        if spec.encoder_weights:
+            load_encoder(network, spec.encoder_weights.verified())
         size = experiment.input.size
         if size % network.stride:
             raise UserError(f"input.size {size} is not divisible by {network.stride}, the stride of {spec.name}")

@@ -8,6 +8,7 @@ from typing import Any
 
 from mmran.errors import UserError
 from mmran.files import read_json, write_json
+from mmran.networks.published_names import EncoderReport
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class RunRecord:
         weights_sha256: SHA-256 of weights.safetensors.
         history_sha256: SHA-256 of history.csv.
         mask_prior: tumor probability that the masks started at; null for torch's own start.
+        encoder: what the encoder took from `network.encoder_weights`; null if it started at random.
         versions: versions of mmran, torch and Python.
         device, device_name, precision, threads, tf32: see `Machine`; of the last epoch.
         mixed_compute: whether epochs were computed on different devices, precisions or thread counts; history.csv
@@ -80,6 +82,7 @@ class RunRecord:
     tf32: bool = False
     mixed_compute: bool = False
     mask_prior: float | None = None
+    encoder: EncoderReport | None = None
     versions: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -101,6 +104,8 @@ class RunRecord:
         if not isinstance(values, dict):
             raise ValueError("not a mapping")
         values = {key: value for key, value in values.items() if key != "trial"}
+        if isinstance(values.get("encoder"), dict):
+            values["encoder"] = EncoderReport.from_values(values["encoder"])
         known = {field.name: field for field in dataclasses.fields(cls)}
         missing = [name for name, field in known.items() if name not in values and _is_required(field)]
         unknown = sorted(values.keys() - known.keys())
@@ -167,6 +172,8 @@ def _types(annotation: Any) -> tuple[type, ...]:
         return float, int
     if annotation == float | None:
         return float, int, type(None)
+    if annotation == EncoderReport | None:
+        return EncoderReport, type(None)
     return (dict,) if annotation == dict[str, str] else (annotation,)
 
 

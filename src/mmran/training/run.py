@@ -197,6 +197,7 @@ def _finish(trial: Trial, recipe: Recipe, state: State, compute: Compute) -> Non
         tf32=machine.tf32,
         mixed_compute=len({(row.device, row.precision, row.threads) for row in state.history}) > 1,
         mask_prior=state.mask_prior,
+        encoder=state.encoder,
         versions={"mmran": __version__, "torch": torch.__version__, "python": platform.python_version()},
     )
     record.write(trial.record_path)

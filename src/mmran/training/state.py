@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from mmran.networks.published_names import EncoderReport
 from mmran.training.history import HistoryRow
 from mmran.training.recipe import Stage
 
@@ -19,6 +20,7 @@ class State:
         history: one row per completed epoch.
         seconds: training time so far, interruptions excluded.
         mask_prior: tumor probability that the masks started at; None for torch's own start.
+        encoder: what the encoder took from published weights; None if it started at random.
     """
 
     stage: int = 0
@@ -28,6 +30,7 @@ class State:
     history: list[HistoryRow] = field(default_factory=list)
     seconds: float = 0.0
     mask_prior: float | None = None
+    encoder: EncoderReport | None = None
 
     @classmethod
     def from_values(cls, values: dict[str, Any], stages: tuple[Stage, ...]) -> "State":
@@ -36,7 +39,9 @@ class State:
         Raises:
             KeyError, TypeError, ValueError: the values are not a state of these stages.
         """
-        state = cls(**{**values, "history": [HistoryRow(**row) for row in values["history"]]})
+        encoder = EncoderReport.from_values(values["encoder"]) if values["encoder"] else None
+        history = [HistoryRow(**row) for row in values["history"]]
+        state = cls(**{**values, "history": history, "encoder": encoder})
         before = sum(stage.epochs for stage in stages[: state.stage])
         if not 0 <= state.epoch <= stages[state.stage].epochs or len(state.history) != before + state.epoch:
             raise ValueError(f"its {len(state.history)} epochs do not fit stage {state.stage}, epoch {state.epoch}")

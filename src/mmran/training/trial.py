@@ -112,6 +112,9 @@ def plan_trials(experiment: Experiment, store: Path, split: Path, work: Path) ->
     with SliceStore(store) as slices:
         data_digest = slices.digest
     rows = read_split(split)
+    weights = experiment.network.encoder_weights
+    if weights and not weights.sha256:
+        experiment = experiment.started_from(weights.read())
     trials = []
     for fold in sorted(rows["fold"].unique().tolist()):
         chosen = rows.loc[rows["fold"] == fold, ["slice", "role"]].sort_values("slice")

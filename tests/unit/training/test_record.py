@@ -7,6 +7,7 @@ import pytest
 
 from mmran.errors import UserError
 from mmran.files import write_json
+from mmran.networks.published_names import EncoderReport
 from mmran.training.record import RunRecord, read_runs, write_runs
 
 RECORD = RunRecord(
@@ -31,6 +32,7 @@ RECORD = RunRecord(
     precision="float32",
     threads=1,
     mask_prior=0.02,
+    encoder=EncoderReport(3, ("conv1.weight",), ("fc.bias",), ("conv1: summed",)),
     versions={"torch": "2"},
 )
 
