@@ -25,8 +25,7 @@ from mmran.config.experiment import Experiment
 from mmran.config.load import load, overlay
 from mmran.data.batches import Batch
 from mmran.training.device import Compute
-from mmran.training.engine import make_recipe
-from mmran.training.recipe import Recipe
+from mmran.training.recipe import Recipe, make_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -24,7 +24,7 @@ from mmran.data.augmentation import Augmentation
 from mmran.data.batches import Batch, ResidentSlices, iterate
 from mmran.training.checkpoint import CheckpointFolder
 from mmran.training.device import Compute
-from mmran.training.engine import make_recipe
+from mmran.training.recipe import make_recipe
 from mmran.training.saver import host_copy
 
 BATCHES = 12

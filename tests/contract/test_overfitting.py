@@ -14,8 +14,7 @@ from mmran.data.batches import Batch
 from mmran.data.phantom.patients import draw_patient, patient
 from mmran.networks import NETWORKS, network_class
 from mmran.training.device import Compute
-from mmran.training.engine import make_recipe
-from mmran.training.recipe import Recipe
+from mmran.training.recipe import Recipe, make_recipe
 from tests.contract.registry import PAPER
 
 SIZE, SLICES, CHECK_EVERY = 64, 8, 10

@@ -19,12 +19,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mmran.data.cheng import Slice, parse_cvind, parse_slice
+from mmran.data.cheng import Slice, parse_slice
+from mmran.data.contradictions import Rejects, published_folds, refuse_shared_numbers, refuse_two_labels
 from mmran.data.matlab import SliceError
 from mmran.data.pids import pid_family
 from mmran.data.planes import Plane, plan_rows, planes, refuse_values
 from mmran.data.published import FIELD_OF_VIEW_MM
-from mmran.data.sources import Entry, FileEntry, Source, open_source
+from mmran.data.sources import Entry, Source, open_source
 from mmran.data.store import DEFAULT_LAYOUT, INDEX_NAME, INDEX_TYPES, LeftOut, SliceStore, narrow, slice_digest
 from mmran.data.store_writer import WaitingSlice, write_store
 from mmran.data.tables import Table, read_tables, table_of
@@ -74,14 +75,14 @@ def convert(
         index_path = stack.enter_context(atomic_path(output.with_name(INDEX_NAME)))
         store_path = stack.enter_context(atomic_path(output))
         spill = stack.enter_context(tempfile.TemporaryFile(dir=output.parent))
-        rejects = _Rejects(keep_going)
+        rejects = Rejects(keep_going)
         known_folds: dict[int, int] = {}
         if isinstance(source, Table):
             rows = _read_table(source, spill, tuple(tumor_values), known_folds, rejects, on_progress)
         else:
             rows = _read_all(source, spill, field_of_view_mm, rejects, on_progress)
-            known_folds = _folds_of(source, rejects)
-        rows = _refuse_two_labels(rows, rejects)
+            known_folds = published_folds(source, rejects)
+        rows = refuse_two_labels(rows, rejects)
         if not rows:
             raise UserError(
                 f"{output}: no slice is left, all {len(rejects.found)} files are unusable, "
@@ -116,29 +117,16 @@ def _tables_of(sources: Sequence[Path | str]) -> list[Path]:
     return found
 
 
-class _Rejects:
-    """Collects the files that are left out, or raises the first of them."""
-
-    def __init__(self, keep_going: bool) -> None:
-        self.keep_going = keep_going
-        self.found: list[SliceError] = []
-
-    def add(self, error: SliceError) -> None:
-        if not self.keep_going:
-            raise error
-        self.found.append(error)
-
-
 def _read_all(
     source: Source,
     spill: BinaryIO,
     field_of_view_mm: float,
-    rejects: _Rejects,
+    rejects: Rejects,
     on_progress: Callable[[int, int], None] | None,
 ) -> list[WaitingSlice]:
     for error in source.rejects:
         rejects.add(error)
-    singles = _refuse_shared_numbers(source, rejects)
+    singles = refuse_shared_numbers(source, rejects)
 
     def prepare(item: tuple[int, Entry]) -> Prepared:
         number, entry = item
@@ -153,7 +141,7 @@ def _read_table(
     spill: BinaryIO,
     tumor_values: tuple[float, ...],
     folds: dict[int, int],
-    rejects: _Rejects,
+    rejects: Rejects,
     on_progress: Callable[[int, int], None] | None,
 ) -> list[WaitingSlice]:
     """As `_read_all`; `folds` receives the fold of every slice whose line says one."""
@@ -191,7 +179,7 @@ def _spilled(
     results: Generator[Prepared | SliceError, None, None],
     n_results: int,
     spill: BinaryIO,
-    rejects: _Rejects,
+    rejects: Rejects,
     on_progress: Callable[[int, int], None] | None,
 ) -> list[WaitingSlice]:
     """The slices among the results, their pixels written to the temporary file."""
@@ -211,36 +199,6 @@ def _spilled(
                 on_progress(n_read, n_results)
     spill.flush()
     return rows
-
-
-def _refuse_shared_numbers(source: Source, rejects: _Rejects) -> list[tuple[int, Entry]]:
-    """The slice numbers that a single file claims; of two files neither is known to be the right one."""
-    singles = []
-    for number, candidates in source.entries.items():
-        entries = _different_files(candidates)
-        if len(entries) == 1:
-            singles.append((number, entries[0]))
-            continue
-        for entry in entries:
-            other = next(e.file for e in entries if e is not entry)
-            rejects.add(SliceError(entry.file, f"has the slice number {number}, and so has {other}; keep one"))
-    return singles
-
-
-def _different_files(entries: list[Entry]) -> list[Entry]:
-    """The entries without duplicates of one file, such as links to it or a folder given twice."""
-    kept: list[Entry] = []
-    for entry in entries:
-        if not any(_is_same_file(entry, other) for other in kept):
-            kept.append(entry)
-    return kept
-
-
-def _is_same_file(one: Entry, other: Entry) -> bool:
-    try:
-        return isinstance(one, FileEntry) and isinstance(other, FileEntry) and Path(one.file).samefile(other.file)
-    except OSError:
-        return False
 
 
 def _mapped(work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
@@ -285,46 +243,7 @@ def _prepared(item: Slice, file: str, family: str, spacing_mm: float) -> Prepare
     return row, [image, np.packbits(item.mask), np.ascontiguousarray(item.border, dtype="<f8")]
 
 
-def _refuse_two_labels(rows: list[WaitingSlice], rejects: _Rejects) -> list[WaitingSlice]:
-    """Leave out every slice of a patient with two labels; neither is known to be right."""
-    first: dict[str, WaitingSlice] = {}
-    contradictions: dict[str, WaitingSlice] = {}
-    for row in rows:
-        known = first.setdefault(row.facts["pid"], row)
-        if known.facts["label"] != row.facts["label"]:
-            contradictions.setdefault(row.facts["pid"], row)
-    for row in rows:
-        other = contradictions.get(row.facts["pid"])
-        if other is None:
-            continue
-        if other.facts["label"] == row.facts["label"]:
-            other = first[row.facts["pid"]]
-        reason = (
-            f"patient {row.facts['pid']} has label {row.facts['label']} here and "
-            f"{other.facts['label']} in {other.file}; a patient has one tumor type"
-        )
-        rejects.add(SliceError(row.file, reason))
-    return [row for row in rows if row.facts["pid"] not in contradictions]
-
-
 def _index_of(rows: list[WaitingSlice]) -> pd.DataFrame:
     index = pd.DataFrame([row.facts for row in rows])
     index["row"] = index.groupby("group").cumcount()
     return index[list(INDEX_TYPES)]
-
-
-def _folds_of(source: Source, rejects: _Rejects) -> dict[int, int]:
-    """The published fold of each slice number; empty where none is known."""
-    lists: list[tuple[Entry, dict[int, int]]] = []
-    for entry in _different_files(source.cvinds):
-        try:
-            lists.append((entry, parse_cvind(entry.read(), entry.file)))
-        except SliceError as error:
-            rejects.add(error)
-    published = lists[0][1] if lists else {}
-    for entry, other in lists[1:]:
-        if other != published:
-            rejects.add(SliceError(entry.file, f"differs from {lists[0][0].file}; keep the right one"))
-            published = {}
-            break
-    return published

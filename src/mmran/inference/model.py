@@ -25,9 +25,8 @@ from mmran.files import sha256_file
 from mmran.inference.placement import Placement
 from mmran.inference.record import SPEC, Package
 from mmran.inference.unlike import Seen, unlike
+from mmran.inference.weights import choose_device, load_recipe
 from mmran.networks import NETWORKS
-from mmran.training.device import Compute
-from mmran.training.engine import make_recipe
 from mmran.training.recipe import Recipe
 
 FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
@@ -121,7 +120,7 @@ class Model:
             raise UserError(f"{folder / SPEC}: changed since it was packaged; copy the package again from its source")
         experiment = Experiment.read(folder / SPEC)
         chosen = choose_device(device)
-        recipes = [_load_recipe(folder, record, i, experiment, chosen) for i in range(len(record.weights))]
+        recipes = [load_recipe(folder, record, i, experiment, chosen) for i in range(len(record.weights))]
         return cls(record, experiment, recipes, chosen)
 
     @property
@@ -238,42 +237,6 @@ def checked_image(image: NDArray[Any], file: str) -> NDArray[Any]:
             f"{file}: has {n_bad} pixels that are NaN or infinite; replace them with the background's value"
         )
     return image.astype(image.dtype.newbyteorder("="), copy=False)
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of a name: auto, cpu or cuda.
-
-    Raises:
-        UserError: another name, or no CUDA device.
-    """
-    if name not in ("auto", "cpu", "cuda"):
-        raise UserError(f"device {name!r} is unknown; choose auto, cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("device cuda: torch sees no CUDA device; choose cpu, or check nvidia-smi and torch itself")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def _load_recipe(folder: Path, record: Package, i: int, experiment: Experiment, device: torch.device) -> Recipe:
-    from safetensors.torch import load_file
-
-    weights = record.weights[i]
-    path = folder / weights.file
-    if sha256_file(path) != weights.sha256:
-        raise UserError(f"{path}: not the weights that were packaged (their SHA-256 differs); copy the package again")
-    # A GPU's half precision is emulated on a CPU, ten times as slow as float32.
-    moved = device.type == "cpu" and weights.device != "cpu"
-    dtype = torch.float32 if moved else getattr(torch, weights.precision)
-    recipe = make_recipe(experiment, Compute(device, dtype, torch.get_num_threads()))
-    try:
-        recipe.network.load_state_dict(load_file(path))
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{path}: does not fit network {experiment.network.name} of this mmran ({reason}); install mmran "
-            f"{record.versions.get('packaged_by', '')}"
-        ) from error
-    recipe.network.eval()
-    return recipe
 
 
 def _probabilities(

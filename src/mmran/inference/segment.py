@@ -26,12 +26,13 @@ from mmran.errors import UserError
 from mmran.evaluation.postprocess import RAW
 from mmran.files import sha256_file
 from mmran.inference.measure import SliceRow, TruthRow
-from mmran.inference.model import Model, Prepared, Raw, checked_image, choose_device
+from mmran.inference.model import Model, Prepared, Raw, checked_image
 from mmran.inference.overlay import overlay
 from mmran.inference.progress import Progress
 from mmran.inference.record import RECORD, SPEC
 from mmran.inference.table import Table
 from mmran.inference.truth import Truth
+from mmran.inference.weights import choose_device
 from mmran.training.device import Compute
 
 AHEAD = 2

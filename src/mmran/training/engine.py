@@ -5,7 +5,6 @@ from (seed, epoch, slice), so that a training that is killed and restarted ends 
 """
 
 import contextlib
-import importlib
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -18,7 +17,6 @@ from mmran.config.experiment import Experiment
 from mmran.data import counters
 from mmran.data.batches import ResidentSlices, iterate
 from mmran.errors import UserError
-from mmran.networks import build
 from mmran.networks.encoder_weights import load_encoder
 from mmran.training.average import WeightAverage
 from mmran.training.checkpoint import CheckpointFolder
@@ -28,7 +26,7 @@ from mmran.training.mask_prior import choose_mask_prior
 from mmran.training.optimizers import restore
 from mmran.training.preflight import check_options, check_single_slices
 from mmran.training.progress import Progress
-from mmran.training.recipe import Recipe, Stage
+from mmran.training.recipe import Recipe, Stage, make_recipe
 from mmran.training.record import Machine
 from mmran.training.saver import Saver, host_copy
 from mmran.training.state import State
@@ -36,23 +34,6 @@ from mmran.training.validation import validate
 
 FINITE_CHECK_STEPS = 50
 """Steps between finite-loss checks, which sync the device."""
-
-
-def make_recipe(experiment: Experiment, compute: Compute, mask_prior: float | None = None) -> Recipe:
-    """Build the network of an experiment on its device, and the recipe that trains it.
-
-    Args:
-        experiment: what to build.
-        compute: device and precision.
-        mask_prior: see `mmran.networks.build`; weights that are loaded afterwards need none.
-    """
-    spec = experiment.network
-    network = build(spec.name, mask_prior=mask_prior, **spec.arguments).to(compute.device)
-    if experiment.training.channels_last:
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's own stubs
-    module, _, name = network.recipe.partition(":")
-    recipe_class: type[Recipe] = getattr(importlib.import_module(module), name)
-    return recipe_class(network, experiment, compute.autocast, compute.scaler())
 
 
 def train(

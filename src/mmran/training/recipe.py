@@ -1,5 +1,6 @@
 """What a family of networks brings to the training loop: its stages, its optimizers and its step."""
 
+import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -12,7 +13,9 @@ from torch import Tensor, nn
 from mmran.config.experiment import Experiment
 from mmran.data.batches import Batch
 from mmran.errors import UserError
+from mmran.networks import build
 from mmran.networks.output import Network, NetworkOutput
+from mmran.training.device import Compute
 from mmran.training.learning_rates import learning_rate_share
 from mmran.training.optimizers import clip_gradients, set_learning_rate
 
@@ -168,3 +171,20 @@ def micro_batch_count(n: int, batch_size: int, accumulate: int) -> int:
     """
     full = -(-batch_size // accumulate)
     return n if full == 1 else min(-(-n // full), max(1, n // 2))
+
+
+def make_recipe(experiment: Experiment, compute: Compute, mask_prior: float | None = None) -> Recipe:
+    """Build the network of an experiment on its device, and the recipe that trains it.
+
+    Args:
+        experiment: what to build.
+        compute: device and precision.
+        mask_prior: see `mmran.networks.build`; weights that are loaded afterwards need none.
+    """
+    spec = experiment.network
+    network = build(spec.name, mask_prior=mask_prior, **spec.arguments).to(compute.device)
+    if experiment.training.channels_last:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's own stubs
+    module, _, name = network.recipe.partition(":")
+    recipe_class: type[Recipe] = getattr(importlib.import_module(module), name)
+    return recipe_class(network, experiment, compute.autocast, compute.scaler())

@@ -16,9 +16,9 @@ from mmran.errors import UserError
 from mmran.files import atomic_path, locked, sha256_file, sweep_partial
 from mmran.training.checkpoint import CheckpointFolder
 from mmran.training.device import Compute
-from mmran.training.engine import make_recipe, train
+from mmran.training.engine import train
 from mmran.training.history import HistoryRow, write_history
-from mmran.training.recipe import Recipe
+from mmran.training.recipe import Recipe, make_recipe
 from mmran.training.record import RunRecord
 from mmran.training.scalars import Scalars
 from mmran.training.state import State

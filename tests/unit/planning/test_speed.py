@@ -15,7 +15,7 @@ from mmran.config.experiment import ScheduleSpec
 from mmran.config.load import overlay
 from mmran.planning.speed import cost_of
 from mmran.training.device import Compute
-from mmran.training.engine import make_recipe
+from mmran.training.recipe import make_recipe
 from tests.unit.planning.plans import config, only, record, stand_in, trials
 
 

@@ -12,7 +12,7 @@ from mmran.files import write_json, write_text
 from mmran.planning import train_jobs
 from mmran.training.checkpoint import CheckpointFolder
 from mmran.training.device import Compute
-from mmran.training.engine import make_recipe
+from mmran.training.recipe import make_recipe
 from tests.unit.planning.plans import config, only, stand_in, trials
 
 

@@ -7,8 +7,8 @@ import torch
 
 from mmran.networks.output import NetworkOutput
 from mmran.training.device import Compute
-from mmran.training.engine import make_recipe
 from mmran.training.losses import compound_loss, dice_loss, focal_loss
+from mmran.training.recipe import make_recipe
 from tests.unit.training.trials import experiment
 
 CERTAIN = 100.0  # a logit whose sigmoid is 1 in float32

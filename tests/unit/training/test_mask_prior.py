@@ -10,8 +10,8 @@ from mmran.config.experiment import NetworkSpec
 from mmran.data.batches import ResidentSlices
 from mmran.errors import UserError
 from mmran.training.device import Compute
-from mmran.training.engine import make_recipe
 from mmran.training.mask_prior import choose_mask_prior
+from mmran.training.recipe import make_recipe
 from mmran.training.run import run_trial
 from tests.unit.training.trials import experiment, only_trial
 

@@ -14,9 +14,10 @@ from mmran.errors import UserError
 from mmran.networks import build
 from mmran.training.checkpoint import CheckpointFolder
 from mmran.training.device import Compute
-from mmran.training.engine import make_recipe, train
+from mmran.training.engine import train
 from mmran.training.history import HistoryRow
 from mmran.training.mb_dcnn import CLASSIFICATION, COARSE, ENHANCED, Bootstrapping, rank_loss, segmentation_losses
+from mmran.training.recipe import make_recipe
 from tests.paper import DEFAULTS
 
 pytestmark = pytest.mark.slow
