@@ -6,10 +6,10 @@
     model.predict(image, spacing_mm=0.49).mask
 
     mmran.networks.build("mmran", attention="mram")        # any network, with random weights
-    mmran.networks.MRAM(64)                                # the attention module, for a network of yours
+    mmran.networks.MRAM(64)                                # the attention module, for your own network
     mmran.metrics, mmran.losses, mmran.schedules, mmran.statistics
 
-Importing mmran imports none of them, and no torch: each comes with its first use.
+`import mmran` loads none of them, nor torch: each loads on first use.
 """
 
 from typing import TYPE_CHECKING

@@ -13,7 +13,7 @@ class UserError(Exception):
 
 
 def known_names(name: str, names: Iterable[str]) -> str:
-    """The end of a message about an unknown name: the nearest of the known ones, and all of them."""
+    """End a message about an unknown name: suggest the nearest known name, and list all of them."""
     names = sorted(names)
     near = difflib.get_close_matches(str(name), names, 1)
     return (f"did you mean {near[0]!r}? " if near else "") + "known: " + (", ".join(names) or "none")

@@ -20,7 +20,7 @@ _PARTIAL = ".partial"
 
 @contextlib.contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary path that replaces `path` when the block ends, and that is removed if the block raises.
+    """Yield a temporary path that replaces `path` when the block ends, or is removed if the block raises.
 
     Args:
         path: the final path; its folder is created.
@@ -50,10 +50,10 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder that replaces `path` when the block ends, and that is removed if the block raises.
+    """Yield a temporary folder that replaces `path` when the block ends, or is removed if the block raises.
 
     Args:
-        path: the final folder; what it holds is replaced.
+        path: the final folder; its previous content is deleted.
 
     Raises:
         UserError: the parent is not writable, or the disk is full.
@@ -103,7 +103,7 @@ def sweep_partial(folder: Path) -> None:
 
 
 def ensure_dir(folder: Path) -> Path:
-    """Create a folder and its parents if they do not exist; returns the folder.
+    """Create a folder and its parents if they do not exist, and return the folder.
 
     Raises:
         UserError: it cannot be created.
@@ -152,7 +152,7 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """Have the kernel write a file's bytes, or a folder's entries, to the disk."""
+    """Flush a file's bytes, or a folder's entries, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -167,7 +167,7 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def write_text_if_changed(path: Path | str, text: str) -> bool:
-    """Write `text` unless the file holds it already; returns whether it was written.
+    """Write `text` unless the file already holds it; return whether it was written.
 
     A file whose modification time stays the same triggers no rerun.
     """
@@ -179,7 +179,7 @@ def write_text_if_changed(path: Path | str, text: str) -> bool:
 
 
 def canonical_json(value: Any) -> str:
-    """The one JSON text of a value: sorted keys, two spaces, a final newline; NaN is refused."""
+    """Canonical JSON text of a value: sorted keys, indented by two spaces, with a final newline; NaN raises."""
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -211,7 +211,7 @@ def read_text(path: Path | str) -> str:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not a UTF-8 text ({error}); {_REWRITE}") from error
+        raise UserError(f"{path}: not UTF-8 text ({error}); {_REWRITE}") from error
 
 
 def parse_json(text: str, path: Path | str) -> Any:

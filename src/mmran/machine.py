@@ -8,9 +8,9 @@ _PROC, _CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
 def available_cpus() -> int:
-    """CPUs that this process may use: the least of the machine's, its affinity and its cgroup quotas.
+    """CPUs that this process may use: the fewest that the machine, its affinity, and its cgroup quotas allow.
 
-    A container or a scheduler often grants a share of a machine, and `os.cpu_count` does not know.
+    A container or a scheduler often grants part of a machine, which `os.cpu_count` does not see.
     """
     try:
         cpus = len(os.sched_getaffinity(0))

@@ -210,7 +210,7 @@ def test_a_renamed_experiment_is_found_and_not_trained_again(house: House) -> No
     done = house.snakemake("--cores", "1", "results/experiments/squeeze/paper/runs.json")
     assert done.returncode == 0, done.stdout + done.stderr
     log = (house.path / "results" / "logs" / "train" / "squeeze-paper.log").read_text()
-    assert "trained before, kept" in log
+    assert "already trained, kept" in log
 
 
 def test_a_typo_stops_everything_before_any_job_with_the_known_names(finished: House) -> None:

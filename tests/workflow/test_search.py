@@ -68,7 +68,7 @@ def test_the_worse_are_stopped_the_bad_draws_are_counted_and_a_killed_search_goe
     assert not list((tmp_path / "work").glob("*/*.ckpt"))
 
     longer = ran(search_command(tiny, tmp_path, trials=6))
-    assert longer.count("trained before, kept") == (found["status"] == "complete").sum()
+    assert longer.count("already trained, kept") == (found["status"] == "complete").sum()
     assert "search-005  epoch 1/6" in longer
     # What was stopped is stopped again by its history, without an epoch of training.
     stopped = found["trial"][found["status"] == "stopped early"]

@@ -89,7 +89,7 @@ def test_ray_and_no_ray_give_the_same_weights_and_an_added_seed_trains_alone(
     write_spec(spec, seeds=[1, 2, 3], training={"epochs": 1})
     again = train(tiny, spec, ray, "--verbose", **ray_head)
     assert again.returncode == 0, again.stderr
-    assert again.stdout.count("trained before, kept") == 2
+    assert again.stdout.count("already trained, kept") == 2
     assert "tiny paper seed3-fold0: in this process" in again.stdout
     assert set(digests(ray)) == {f"seed{seed}-fold0" for seed in (1, 2, 3)}
 

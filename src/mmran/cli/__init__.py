@@ -79,7 +79,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("mmran", description=f"{_DESCRIPTION}\n{_listing()}", formatter_class=raw)
     parser.add_argument("--version", action="version", version=f"mmran {__version__}")
-    # Used by the workflow: the specification of the job that this verb does, and whose record it writes.
+    # Used by the workflow: the specification of the job that this verb runs, and whose record it writes.
     parser.add_argument("--job", type=Path, help=argparse.SUPPRESS)
     verbs = parser.add_subparsers(
         dest="verb", required=True, metavar="VERB", help="one of the verbs above; `mmran VERB --help` explains it"
@@ -107,7 +107,7 @@ def _listing() -> str:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parse a command line; an unknown verb or option ends the program with the nearest known one."""
+    """Parse a command line; an unknown verb or option ends the program and suggests the nearest known one."""
     parser, subparsers = _parsers()
     if arguments and not arguments[0].startswith("-") and arguments[0] not in subparsers:
         parser.error(f"no verb {arguments[0]!r}; {known_names(arguments[0], subparsers)}")
@@ -148,6 +148,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mmran {parsed.verb}: interrupted; finished work is kept", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader, such as `head`, is gone; Python would complain again when it flushes at exit.
+        # The reader, such as `head`, has exited; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -1,4 +1,4 @@
-"""`mmran accept`: existing results are valid for the present code."""
+"""`mmran accept`: declare existing results valid for the present code."""
 
 from argparse import ArgumentParser, Namespace
 
@@ -26,7 +26,7 @@ def _accept(arguments: Namespace) -> None:
     if added:
         print(f"recorded in {acceptances_path(config.results)}; snakemake remakes the tables, with a note")
     else:
-        print("nothing to accept: no result differs in its code alone")
+        print("nothing to accept: no result differs only in its code")
 
 
 VERBS = (

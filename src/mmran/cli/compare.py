@@ -154,7 +154,7 @@ def _print_comparisons(found: "Sequence[Comparison]", title: str) -> None:
             p = p if one.p_holm is None else f"  p {one.p_holm:.4f}"
             print(f"  {one.row:{width}}  {_printed(metric, one.difference):>7}  {bounds}{p}".rstrip())
     if any(one.certifies == "weights" for one in found):
-        print("\nFewer than three seeds: a small p tells two sets of weights apart, not two methods.")
+        print("\nFewer than three seeds: a small p compares two sets of weights, not two methods.")
 
 
 def _print_verdicts(verdicts: "Sequence[Verdict]") -> None:
@@ -177,8 +177,10 @@ def _trace(arguments: Namespace) -> None:
 
 def _nearest_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--store", type=Path, required=True, metavar="STORE.h5", help="the slice store")
-    parser.add_argument("--split", type=Path, required=True, metavar="SPLIT.csv", help="who trains and tests")
-    parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="gets cases.csv and the rest")
+    parser.add_argument("--split", type=Path, required=True, metavar="SPLIT.csv", help="which slices train and test")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="FOLDER", help="folder for cases.csv and the other results"
+    )
 
 
 def _nearest(arguments: Namespace) -> None:
@@ -195,7 +197,7 @@ VERBS: tuple[Verb, ...] = (
         description=(
             "Estimate every row with a 95 % interval, and test its difference to one row, over patient families\n"
             "instead of slices. With OTHER, compare the same experiments of two folders of results on the slices\n"
-            "that both tested. Reads cases.csv alone and refuses an edited one.\n\n"
+            "that both tested. Reads only cases.csv, and refuses an edited one.\n\n"
             "  mmran compare results/demo --rows mmran/pkp baseline he --against mmran/pkp --output statistics\n"
             "  mmran compare results/mine results/yours --protocol patient"
         ),
@@ -204,10 +206,10 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         name="trace",
-        help="from a cell of a table to its slices, weights and data",
+        help="trace a cell of a table to its slices, weights, and data",
         description=(
             "Follow one of our numbers back to the cases that it is computed from, the weights that predicted them,\n"
-            "and the data, split and specification behind them. Refuses a cell that its cases no longer give.\n\n"
+            "and the data, split and specification behind them. Refuses a cell that no longer matches its cases.\n\n"
             "  mmran trace results/demo/tables/paper/table4.csv MMRAN dice"
         ),
         arguments=_trace_arguments,
@@ -215,10 +217,10 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         name="nearest-slice",
-        help="the rival that copies the nearest training slice",
+        help="the baseline that copies the nearest training slice",
         description=(
-            "Give every test slice the class and mask of the training slice that looks most alike at 16 x 16 pixels.\n"
-            "A network that does no better recognizes patients, not tumors. Writes what an experiment writes.\n\n"
+            "Give every test slice the class and mask of the most similar training slice at 16 x 16 pixels.\n"
+            "A network that does no better recognizes patients, not tumors. Writes the same files as an experiment.\n\n"
             "  mmran nearest-slice --store data/slices.h5 --split splits/paper.csv \\\n"
             "      --output results/demo/experiments/nearest-slice/paper"
         ),

@@ -20,7 +20,7 @@ def config_argument(parser: "_ActionsContainer") -> None:
         type=Path,
         nargs="+",
         metavar="YAML",
-        help="configuration files, each laid over those before (default: config.yaml here, else the paper's)",
+        help="configuration files, each laid over those before (default: config.yaml in this folder, else the paper's)",
     )
 
 
@@ -74,7 +74,7 @@ def _why(arguments: Namespace) -> None:
 VERBS = (
     Verb(
         "why",
-        "say what of an experiment would rerun, and because of which difference",
+        "show what would rerun for an experiment, and why",
         "Compare the present configuration, code, and inputs with what the results record.\n\n"
         "  mmran why mmran --config config.yaml workflow/overlays/demo.yaml",
         _why_arguments,

@@ -15,7 +15,7 @@ _BYTES_PER_MB = 1e6
 
 
 def _arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("dataset", choices=["cheng"], help="the data set; cheng is that of the paper")
+    parser.add_argument("dataset", choices=["cheng"], help="the data set; cheng is the paper's")
     parser.add_argument("folder", type=Path, metavar="DIR", help="receives the files; give it to convert, or as source")
 
 
@@ -66,7 +66,7 @@ VERBS = (
         "fetch",
         "download the published data set",
         "Downloads the four archives and cvind.mat from figshare (880 MB, CC BY 4.0) and checks their\n"
-        "MD5. Keeps what is complete, and continues what an interruption left.\n\n"
+        "MD5. Keeps complete files, and continues interrupted downloads.\n\n"
         "  mmran fetch cheng /data/cheng",
         _arguments,
         _fetch,

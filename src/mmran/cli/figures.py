@@ -40,7 +40,7 @@ VERBS: tuple[Verb, ...] = (
             "hole-filling (the slices that gain most), outlines (a large and a small tumor by every network), cases "
             "(worst, median and best slices of each class), confusion, roc, curves (learning curves), forest "
             "(differences to one row) and reliability. Refuses results of different slices or splits, or of "
-            "outdated specifications. A figure without anything to draw says so.\n\n"
+            "outdated specifications. A figure with nothing to draw says so.\n\n"
             "  mmran figure --spec results/demo/specs/figures/figure5.json --results results/demo --protocol paper \\\n"
             "      --store results/demo/data/slices.h5 --output results/demo/figures/paper/figure5.svg"
         ),

@@ -1,4 +1,4 @@
-"""Verbs that hand trained models to other people, apply and export them: package, segment, export."""
+"""Verbs that share, apply, and export trained models: package, segment, export."""
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
@@ -15,7 +15,7 @@ def _package_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--protocol", metavar="P", help="split protocol, if there are results under several")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the package")
     parser.add_argument("--data-license", metavar="TEXT", help='license of the training data, such as "CC BY 4.0"')
-    parser.add_argument("--overwrite", action="store_true", help="replace a package that is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing package")
 
 
 def _package(arguments: Namespace) -> None:
@@ -48,13 +48,13 @@ def _segment_arguments(parser: ArgumentParser) -> None:
         "--axis",
         default="z",
         choices=tuple(_AXES),
-        help="stored axis of a volume along which its slices lie (default: %(default)s)",
+        help="stored axis of a volume along which slices are taken (default: %(default)s)",
     )
     parser.add_argument(
-        "--spacing-mm", type=_millimeters, metavar="MM", help="side of a pixel, for files that do not say it"
+        "--spacing-mm", type=_millimeters, metavar="MM", help="side of a pixel, for files that do not state it"
     )
     parser.add_argument(
-        "--truth", type=Path, metavar="DIR", help="true masks named as the images, and labels.csv with file,label"
+        "--truth", type=Path, metavar="DIR", help="true masks named after the images, and labels.csv with file,label"
     )
     parser.add_argument(
         "--device", default="auto", choices=("auto", "cpu", "cuda"), help="where to compute (default: %(default)s)"
@@ -63,7 +63,7 @@ def _segment_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", type=at_least_one, metavar="N", help="threads that read and write files (default: as --threads)"
     )
-    parser.add_argument("--overwrite", action="store_true", help="segment images again whose outputs are there")
+    parser.add_argument("--overwrite", action="store_true", help="segment images again that already have outputs")
 
 
 _AXES = {"x": 0, "y": 1, "z": 2}
@@ -99,7 +99,9 @@ def _segment(arguments: Namespace) -> None:
     masks = "segmentation" in model.record.tasks
     ensure_dir(arguments.output)
     with (
-        locked(arguments.output / ".lock", f"{arguments.output}: another process segments into it; waiting for it"),
+        locked(
+            arguments.output / ".lock", f"{arguments.output}: another process is segmenting into it; waiting for it"
+        ),
         Table(
             arguments.output,
             settings(arguments.model, options, read, arguments.truth),
@@ -113,7 +115,7 @@ def _segment(arguments: Namespace) -> None:
             progress.say(f"note: {line}")
         outcome = Segmentation(model, options, table, truth, progress).run(search.images)
         speed = f", {progress.images_per_s:.1f} images/s" if progress.slices else ""
-    kept = f", {outcome.kept} there before" if outcome.kept else ""
+    kept = f", {outcome.kept} already done" if outcome.kept else ""
     print(f"{arguments.output}: {outcome.written} files, {progress.slices} slices{speed}{kept}")
     if truth is not None:
         print(table.truth_line())
@@ -151,9 +153,9 @@ def _export(arguments: Namespace) -> None:
 VERBS = (
     Verb(
         "package",
-        "bundle a trained experiment as a model that you can hand on",
+        "bundle a trained experiment as a model that you can share",
         "Copy the weights of all seeds and folds with specification, preprocessing, test results with intervals,\n"
-        "digests, versions, licenses and a model card. The package needs nothing of the results folder.\n\n"
+        "digests, versions, licenses and a model card. The package does not need the results folder.\n\n"
         "reads:   RESULTS/experiments/EXPERIMENT/PROTOCOL, RESULTS/data, RESULTS/splits\n"
         "writes:  DIR/weights/*.safetensors, spec.json, package.json, results.csv, README.md\n"
         "example: mmran package results/demo mmran --output models/mmran",
@@ -164,7 +166,7 @@ VERBS = (
         "segment",
         "find and classify tumors in your own images",
         "Apply a model to png, jpg, tiff, cjdata .mat, NIfTI and DICOM files, and to folders of them, mixed. A mask\n"
-        "has the format, size and geometry of its image. An interrupted run continues; a bad file stops no other.\n"
+        "has the format, size and geometry of its image. An interrupted run continues; a bad file stops no others.\n"
         "Research software, not a medical device: nothing that it prints is a diagnosis.\n\n"
         "reads:   MODEL (`mmran package` writes it), INPUT\n"
         "writes:  DIR/NAME_mask.*, DIR/NAME_overlay.png, DIR/predictions.csv; with --truth also DIR/truth.csv\n"
@@ -174,7 +176,7 @@ VERBS = (
     ),
     Verb(
         "export",
-        "a model for programs without mmran: ONNX or torch.export",
+        "export a model for programs without mmran: ONNX or torch.export",
         "Write one file for each network of a package, compare its probabilities with torch, and describe inputs,\n"
         "outputs, and preprocessing. Average the outputs of all files.\n\n"
         "reads:   MODEL (`mmran package` writes it)\n"

@@ -31,7 +31,7 @@ def _run(arguments: Namespace) -> None:
     experiments, published = _chosen(arguments)
     networks: dict[str, dict[str, Any]] = {}
     for experiment in experiments:
-        # Experiments that differ in their training alone share one network, and one count.
+        # Experiments that differ only in training share one network, and one count.
         key = canonical_json([experiment.network.to_values(), experiment.input.size])
         if key not in networks:
             networks[key] = _measure(experiment) | {"experiments": []}
@@ -47,7 +47,7 @@ def _run(arguments: Namespace) -> None:
 
 
 def _chosen(arguments: Namespace) -> "tuple[list[Experiment], dict[str, float]]":
-    """The experiments to list, and the millions of parameters that the paper prints of some."""
+    """The experiments to list, and the millions of parameters that the paper prints for some."""
     from mmran.config.configuration import Config
     from mmran.config.experiment import Experiment
     from mmran.config.load import load

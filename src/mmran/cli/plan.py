@@ -84,7 +84,7 @@ VERBS = (
         "plan",
         "estimate the cost of a configuration: jobs, hours, memory, disk, date",
         "Print every training with its time and memory, and the totals. Nothing runs. Speeds are measurements if\n"
-        "results of the same network and image size exist, and otherwise estimates that say so.\n\n"
+        "results of the same network and image size exist, and otherwise estimates, marked as such.\n\n"
         "reads:   the configuration, and the results if there are any\n"
         "writes:  nothing\n"
         "example: mmran plan --config config.yaml gpu.yaml --source /data/cheng --results results/cheng --gpus 4",

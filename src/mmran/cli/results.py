@@ -30,7 +30,7 @@ def _evaluate(arguments: Namespace) -> None:
 
 
 def described(summary: "Summary") -> str:
-    """Say the main numbers of a summary, one line per variant."""
+    """The main numbers of a summary as text, one line per variant."""
     lines = [f"{summary.experiment}, protocol {summary.protocol}, {summary.n} test slices"]
     width = max(map(len, summary.variants))
     for variant, metrics in summary.variants.items():
@@ -82,7 +82,7 @@ def _table(arguments: Namespace) -> None:
 
 
 def _trust(spec: "TableSpec", results: Path, protocol: str) -> "tuple[Uncertainty | None, list[str]]":
-    """Intervals and tests of a table, and its notes; no interval where the test slices allow none."""
+    """Intervals and tests of a table, and its notes; None instead of intervals if the test slices allow none."""
     from mmran.report.notes import notes_of
     from mmran.report.uncertainty import measure
     from mmran.statistics.rows import Row

@@ -53,7 +53,7 @@ def check_file(name: str, option: str) -> None:
     """Refuse a file that does not exist.
 
     Raises:
-        UserError: with the nearest name in its folder.
+        UserError: suggests the nearest name in its folder.
     """
     path = Path(name)
     if path.exists():
@@ -68,8 +68,8 @@ VERBS = (
         "run",
         "run a command beside a Ray head that all its trainings share",
         "Start a Ray head on this machine, run a command, and stop the head when the command ends or is interrupted.\n"
-        "All trainings that the command starts lease their CPUs and GPUs from that head, so that no two trainings\n"
-        "take one GPU beyond its capacity. A lock left by a killed Snakemake of an earlier run is removed.\n\n"
+        "All trainings that the command starts lease their CPUs and GPUs from that head, so that trainings\n"
+        "never overload a GPU. A lock left by a killed Snakemake of an earlier run is removed.\n\n"
         "reads:   nothing itself\n"
         "writes:  what the command writes\n"
         "example: mmran run -- snakemake --cores all --configfile workflow/overlays/demo.yaml",

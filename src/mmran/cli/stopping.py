@@ -1,4 +1,4 @@
-"""SIGTERM, as a scheduler sends it at a time limit, a cancellation or a preemption: one line, clean up, exit."""
+"""SIGTERM, as a scheduler sends it at a time limit, cancellation, or preemption: one line, clean up, exit."""
 
 import contextlib
 import os
@@ -40,7 +40,7 @@ def ends_on_sigterm(verb: str) -> Iterator[None]:
         raise SystemExit(EXIT_CODE)
 
     def stop_in_any_case() -> None:
-        # A verb that passes the signal on to another program ends when that one does.
+        # A verb that passes the signal to another program ends when that program does.
         if stopped.is_set() or signal.getsignal(signal.SIGTERM) == stop:
             say()
             time.sleep(GRACE_SECONDS)

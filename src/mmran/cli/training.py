@@ -8,7 +8,7 @@ from mmran.cli.verb import Verb
 
 
 def trial_arguments(parser: ArgumentParser) -> None:
-    """Add what every verb that computes with networks needs."""
+    """Add the arguments of every verb that computes with networks."""
     parser.add_argument("--spec", type=Path, required=True, metavar="JSON", help="specification of the experiment")
     parser.add_argument("--store", type=Path, required=True, metavar="H5", help="converted slices")
     parser.add_argument("--split", type=Path, required=True, metavar="CSV", help="slices that train, validate and test")
@@ -21,7 +21,7 @@ def trial_arguments(parser: ArgumentParser) -> None:
 
 
 def many_trials_arguments(parser: ArgumentParser) -> None:
-    """Add what verbs need that train many trials: checkpoints, sharing of GPUs, what is printed where."""
+    """Add the arguments of verbs that train many trials: checkpoints, GPU sharing, and logging."""
     parser.add_argument(
         "--work",
         type=Path,
@@ -46,7 +46,7 @@ def _train_arguments(parser: ArgumentParser) -> None:
         "--output", type=Path, required=True, metavar="DIR", help="folder for weights, history and records"
     )
     many_trials_arguments(parser)
-    parser.add_argument("--no-ray", action="store_true", help="train in this process, one trial after the other")
+    parser.add_argument("--no-ray", action="store_true", help="train in this process, one trial after another")
 
 
 def _train(arguments: Namespace) -> None:
@@ -59,7 +59,7 @@ def _train(arguments: Namespace) -> None:
     from mmran.tune.runner import train_trials
 
     with Output(arguments.log, arguments.verbose) as output:
-        # Read once: whatever happens to the file while this trains, the record names what was trained.
+        # Read once, so the record names what was trained even if the file changes during training.
         spec = read_text(arguments.spec)
         experiment = Experiment.parse(spec, arguments.spec)
         trials = plan_trials(experiment, arguments.store, arguments.split, arguments.work)
@@ -105,8 +105,8 @@ VERBS = (
     Verb(
         "train",
         "train one experiment: its seeds times the folds of a split",
-        "Train every trial of an experiment: each seed on each fold. A finished trial is found by the digest of its\n"
-        "specification, code and data, and is not trained again; an interrupted one continues from its checkpoint.\n"
+        "Train every trial of an experiment: each seed on each fold. A trial is recognized by the digest of its\n"
+        "specification, code and data: a finished one is kept, an interrupted one continues from its checkpoint.\n"
         "A single trial on a CPU trains in this process; Ray runs several, or those on GPUs.\n\n"
         "reads:   --spec (`snakemake` writes it), --store (`mmran convert`), --split (`mmran split`)\n"
         "writes:  DIR/trials/*/weights.safetensors, DIR/history.csv, DIR/runs.json, DIR/spec.json\n"

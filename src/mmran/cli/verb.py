@@ -1,4 +1,4 @@
-"""What one verb of the command line is."""
+"""A verb of the command line."""
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
@@ -14,7 +14,7 @@ class Verb:
         help: one line for the list of verbs.
         description: what it does, then the lines `reads:`, `writes:` and `example:`.
         arguments: adds the verb's arguments to its parser.
-        run: does the work; raises UserError for mistakes of the user. Imports heavy modules itself, so that
+        run: does the work; raises UserError for the user's mistakes. Imports heavy modules itself, so that
             `mmran --help` answers at once.
     """
 

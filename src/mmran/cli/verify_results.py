@@ -21,11 +21,11 @@ def _verify(arguments: Namespace) -> None:
         damage += [f"{path} {what}" for path, what in changed.items()] + [f"{path} is missing" for path in removed]
         n_jobs, n_files = n_jobs + 1, n_files + len(made.files)
     if not n_jobs:
-        raise UserError(f"{arguments.results}: no records of finished jobs there; expected a results folder of mmran")
-    print("\n".join([*damage, f"{n_files} files of {n_jobs} jobs read, {len(damage)} not as they were made"]))
+        raise UserError(f"{arguments.results}: no records of finished jobs; expected a results folder of mmran")
+    print("\n".join([*damage, f"{n_files} files of {n_jobs} jobs read, {len(damage)} changed since they were made"]))
     if damage:
         raise UserError(
-            f"{arguments.results}: {damage[0]}; remove the file, and snakemake makes it again; or restore a copy"
+            f"{arguments.results}: {damage[0]}; remove the file and run snakemake to recreate it, or restore a copy"
         )
 
 
@@ -34,7 +34,7 @@ VERBS = (
         "verify-results",
         "read every file of the results and compare it with its recorded digest",
         "Find what snakemake and `mmran why` cannot see without reading gigabytes: a large file that a disk or a copy\n"
-        "damaged while its size and times stayed. Exits with status 1 if there is one.\n\n"
+        "damaged without changing its size and times. Exits with status 1 if there is one.\n\n"
         "reads:   RESULTS/records and all files that they name\n"
         "writes:  nothing\n"
         "example: mmran verify-results results",

@@ -1,10 +1,10 @@
-"""Files -> a checked configuration -> specifications; which code decides which result; what would run again."""
+"""Files -> a checked configuration -> specifications; which code decides which result; what would rerun."""
 
 from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """`from mmran.config import Config`, loaded when asked for: a training reads no configuration."""
+    """`from mmran.config import Config`, loaded on first use: a training reads no configuration."""
     if name == "Config":
         from mmran.config.configuration import Config
 

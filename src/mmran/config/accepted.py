@@ -1,4 +1,4 @@
-"""Results that a person accepts as valid for the present code, with the reason: `results/accepted.json`.
+"""Results that a user accepts as valid for the present code, with the reason: `results/accepted.json`.
 
 An upgrade changes digests of code even if it changes no result. An acceptance says so for one job: its recorded digest
 counts as the present one until either changes again.
@@ -23,13 +23,13 @@ _SHOWN = ("table", "figure", "networks", "compare", "overview", "search_report")
 
 @dataclass(frozen=True)
 class Acceptance:
-    """One job whose results are valid for other code than the one that made them.
+    """One job whose results stay valid although its code has changed.
 
     Attributes:
         job: its name, such as "train/se/paper".
-        recorded, present: digest of the job under which the results were made, and which they are accepted as.
+        recorded, present: digest of the job that made the results, and the one that they are accepted under.
         modules: those whose source differs.
-        because: the reason that a person gave.
+        because: the reason that the user gave.
         date: the day, as in 2026-11-25.
         spec: SHA-256 of the spec.json that a training recorded; "" for other jobs.
     """
@@ -44,7 +44,7 @@ class Acceptance:
 
 
 def acceptances_path(results: Path) -> Path:
-    """Where the acceptances of a folder of results lie."""
+    """Path of the acceptances in a folder of results."""
     return results / "accepted.json"
 
 
@@ -66,7 +66,7 @@ def read_acceptances(results: Path) -> tuple[Acceptance, ...]:
 
 
 def in_effect(results: Path, experiment: str, protocol: str) -> tuple[Acceptance, ...]:
-    """The acceptances that an experiment's present results rest on, for the notes of tables and figures."""
+    """The acceptances behind an experiment's present results, for the notes of tables and figures."""
     jobs = {f"{stage}/{experiment}/{protocol}" for stage in ("train", "predict", "evaluate")}
     jobs |= {"phantom", "convert", f"split/{protocol}"} | (
         {f"nearest_slice/{protocol}"} if experiment == NEAREST else set()
@@ -105,14 +105,14 @@ def accept(config: Config, experiment: str | None, because: str) -> list[Accepta
         because: the reason, which tables print.
 
     Returns:
-        What is accepted now and was not before, written into the results.
+        The new acceptances, which are also written into the results.
 
     Raises:
-        UserError: no reason, no such experiment or result, or more than the code differs.
+        UserError: no reason, no such experiment or result, or something besides the code differs.
     """
     because = " ".join(because.split())
     if not because:
-        raise UserError("--because: empty; say in a few words why the change of code cannot change the results")
+        raise UserError("--because: empty; explain briefly why the new code cannot change the results")
     name = None if experiment is None else config.experiment_name(experiment)
     before, added = read_acceptances(config.results), list[Acceptance]()
     known = KnownDigests(before)
@@ -125,7 +125,7 @@ def accept(config: Config, experiment: str | None, because: str) -> list[Accepta
             if name is None:
                 return job.digest
             raise UserError(
-                f"{job.name}: not only its code differs; `mmran why {name}` says what, and it must run again"
+                f"{job.name}: something besides its code differs, so it must rerun; `mmran why {name}` says what"
             )
         added.append(_acceptance(config.results, made.job, job, because))
         return made.job.digest
@@ -134,7 +134,9 @@ def accept(config: Config, experiment: str | None, because: str) -> list[Accepta
     if name is not None:
         for protocol in config.protocols:
             if Made.read(config.results, f"train/{name}/{protocol}") is None:
-                raise UserError(f"{name}: no recorded training under protocol {protocol}; there is nothing to accept")
+                raise UserError(
+                    f"{name}: no recorded training under protocol {protocol}, so there is nothing to accept"
+                )
     if added:
         write_json(acceptances_path(config.results), [dataclasses.asdict(one) for one in _history(before, added)])
     return added

@@ -1,4 +1,4 @@
-"""What the schema cannot say of a configuration: names that must exist, options that must belong to their owner."""
+"""What the schema cannot check: names that must exist, and options that must belong to their network or schedule."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ from mmran.data.augmentation import Augmentation
 from mmran.errors import UserError, known_names
 from mmran.networks import option_names, stride_of
 
-# The other kinds show every variant, or what does not depend on the masks.
+# Other kinds show every variant, or do not depend on the masks.
 _KINDS_WITH_VARIANT = ("outlines", "cases", "forest")
 
 
@@ -30,14 +30,14 @@ def lookup(names: Mapping[str, Any], name: str, kind: str, where: str = "") -> A
 
 
 def check_numbers(values: Any, where: str = "") -> None:
-    """Refuse numbers that are infinite or none, and keys that are no texts.
+    """Refuse infinite numbers and NaN, and keys that are not text.
 
     Raises:
-        UserError: with the key.
+        UserError: names the key.
     """
     if isinstance(values, Mapping) and (odd := [key for key in values if not isinstance(key, str)]):
         place = f" {where}:" if where else ""
-        raise UserError(f"config:{place} key {odd[0]} is no text; quote it: '{odd[0]}'")
+        raise UserError(f"config:{place} key {odd[0]} is not text; quote it: '{odd[0]}'")
     if isinstance(values, float) and not math.isfinite(values):
         raise UserError(f"config: {where}: {values} is not a finite number")
     if isinstance(values, Mapping | list):
@@ -49,24 +49,24 @@ def check_results(results: str) -> str:
     """The folder of results, `~` expanded and as short as it can be written.
 
     Raises:
-        UserError: programs would take the name for an option, or Snakemake for a pattern.
+        UserError: programs would read the name as an option, or Snakemake as a pattern.
     """
     if results.startswith("-") or not results.isprintable() or set(results) & set("{}*?"):
         raise UserError(
-            f"config: results: {results!r} is no usable folder; expected a name without braces, * and ? that does not "
-            "start with a dash"
+            f"config: results: {results!r} is not a usable folder; expected a name without braces, *, and ? that "
+            "does not start with a dash"
         )
     try:
         return str(Path(results).expanduser())
     except RuntimeError as error:
-        raise UserError(f"config: results: {results!r}: {error}; name the folder in full") from error
+        raise UserError(f"config: results: {results!r}: {error}; give the full path") from error
 
 
 def check_names(values: Mapping[str, Any]) -> None:
-    """Refuse names that lead nowhere: of protocols, of experiments, and of aliases in a circle.
+    """Refuse unknown protocols, unknown experiments, and aliases that form a circle.
 
     Raises:
-        UserError: with the key, the name and the known names.
+        UserError: names the key, the name, and the known names.
     """
     experiments = values["experiments"]
     for name in values["evaluate_under"]:
@@ -76,11 +76,11 @@ def check_names(values: Mapping[str, Any]) -> None:
             _check_alias(experiments, name)
     if NEAREST in experiments:
         raise UserError(
-            f"config: experiments.{NEAREST}: the name is that of the rival that copies training slices; choose another"
+            f"config: experiments.{NEAREST}: the name of the baseline that copies training slices; choose another"
         )
     for table, shown in values["tables"].items():
         if table in EVIDENCE:
-            raise UserError(f"config: tables.{table}: the statistics have a table of that name; choose another")
+            raise UserError(f"config: tables.{table}: the statistics already have a table of that name; choose another")
         for row in shown["rows"]:
             lookup({**experiments, NEAREST: {}}, row["experiment"], "experiment", f"tables.{table}")
         _check_table(f"config: tables.{table}", shown)
@@ -102,7 +102,7 @@ def _check_table(where: str, shown: Mapping[str, Any]) -> None:
     for row in shown["rows"]:
         if unused := [name for name in row.get("paper", {}) if name not in columns]:
             raise UserError(
-                f"{where}: row {row['label']!r}: paper.{unused[0]} is no column of this table; "
+                f"{where}: row {row['label']!r}: paper.{unused[0]} is not a column of this table; "
                 f"{known_names(unused[0], columns)}"
             )
         if shown["kind"] != "metrics" and row["experiment"] == NEAREST:
@@ -137,7 +137,7 @@ def _check_search(search: Mapping[str, Any], experiments: Mapping[str, Any]) -> 
             raise UserError(f"config: search.space.{name}: low {choices['low']} is not below high {choices['high']}")
         largest = choices["high"] if isinstance(choices, dict) else max(choices)
         if name == "alpha" and largest > 1:
-            raise UserError(f"config: search.space.alpha: {largest} is no weight; expected 0 to 1")
+            raise UserError(f"config: search.space.alpha: {largest} is not a weight; expected 0 to 1")
 
 
 def _check_alias(experiments: Mapping[str, Any], name: str) -> None:
@@ -145,21 +145,21 @@ def _check_alias(experiments: Mapping[str, Any], name: str) -> None:
     while isinstance(target, str):
         if target in seen:
             raise UserError(
-                f"config: experiments.{name}: leads back to {target!r}; one of them must say what it trains"
+                f"config: experiments.{name}: leads back to {target!r}; one of them must define an experiment"
             )
         seen.add(target)
         target = lookup(experiments, target, "experiment", f"experiments.{name}")
 
 
 def check_complete(name: str, values: Mapping[str, Any]) -> None:
-    """Refuse an experiment without a value that every experiment needs, because a null took it away.
+    """Refuse an experiment that lacks a required value because a null removed it.
 
     Args:
         name: of the experiment.
         values: its entry laid over the defaults, nulls removed.
 
     Raises:
-        UserError: with the key.
+        UserError: names the key.
     """
     for section, keys in _NEEDED.items():
         if section not in values:
@@ -189,7 +189,7 @@ def check_experiment(experiment: Experiment) -> None:
     """Refuse options that a network or schedule does not have, and sizes that do not fit.
 
     Raises:
-        UserError: with the experiment, the option and the known ones.
+        UserError: names the experiment, the option, and the known options.
     """
     where = f"config: experiments.{experiment.name}"
     network, schedule = experiment.network, experiment.schedule

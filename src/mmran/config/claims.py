@@ -36,10 +36,10 @@ class ComparisonSpec:
 
     Attributes:
         rows: EXPERIMENT/VARIANT of every row that a table of metrics shows.
-        against: the row that the others are compared with: the one that most claims are about, else the last one; None
-            without a row.
+        against: the row that the others are compared with: the one with the most claims, else the last one; None if
+            there are no rows.
         metrics: the columns of these tables.
-        claims: those to test.
+        claims: the claims to test.
     """
 
     rows: tuple[str, ...]

@@ -33,7 +33,7 @@ class Config:
     """
 
     values: dict[str, Any]
-    # Hundreds of jobs share a few sets of modules and files, so each is read once; a run is what it was when it began.
+    # Hundreds of jobs share a few sets of modules and files, so each is read once; edits during a run do not count.
     _code: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _weights: dict[str, WeightsFile] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -47,13 +47,13 @@ class Config:
         """Check a merged mapping.
 
         Raises:
-            UserError: an unknown key, name or option, or a value out of range; with the known names.
+            UserError: an unknown key, name or option, or a value out of range; lists the known names.
         """
         values = as_typed(values)
         check_numbers(values)
         pruned = without_nulls(values)
         check_schema(pruned)
-        # A null in an entry removes the default's key, so it has to stay until the entry is merged with the defaults.
+        # A null in an entry removes the default's key, so it stays until the entry is merged with the defaults.
         entries = {name: values["experiments"][name] for name in pruned["experiments"]}
         claims = _claims_left(pruned.get("claims", ()), values["experiments"].keys() - entries.keys())
         results = check_results(pruned["results"])
@@ -69,7 +69,7 @@ class Config:
 
     @property
     def results(self) -> Path:
-        """The folder of everything that is made."""
+        """The folder of all results."""
         return Path(self.values["results"])
 
     @property
@@ -93,14 +93,14 @@ class Config:
         """
         if "source" not in self.values:
             raise UserError(
-                "config: source: no slices are named; give snakemake --config source=DIR (mmran plan, why, and accept: "
+                "config: source: not set; give snakemake --config source=DIR (mmran plan, why, and accept: "
                 "--source DIR) with the data set's folder or archives (doi 10.6084/m9.figshare.1512427), or try the "
                 "synthetic slices of `make demo`"
             )
 
     @property
     def protocols(self) -> list[str]:
-        """The protocols that experiments are trained and tested under, the headline first."""
+        """The protocols that experiments are trained and tested under, the headline protocol first."""
         return list(self.values["evaluate_under"])
 
     def protocol(self, name: str) -> Protocol:
@@ -132,7 +132,7 @@ class Config:
         return list(self.values.get("figures", {}))
 
     def table(self, name: str) -> TableSpec:
-        """What the stage `table` needs to know of one table; aliases of experiments followed."""
+        """What the stage `table` needs to know of one table; follows aliases of experiments."""
         values = lookup(self.values["tables"], name, "table")
         rows = [{**row, "experiment": self.experiment_name(row["experiment"])} for row in values["rows"]]
         return TableSpec.from_values({"name": name, **values, "rows": rows})
@@ -152,7 +152,7 @@ class Config:
     def comparison(self) -> ComparisonSpec:
         """What the stage `compare` needs to know: every row of a table of metrics, and the claims about experiments.
 
-        The rival that copies the nearest training slice is among the rows, whether or not a table shows it.
+        The baseline that copies the nearest training slice is always among the rows, even if no table shows it.
 
         Raises:
             UserError: a claim names no experiment or no variant.
@@ -174,7 +174,7 @@ class Config:
             ]
         rows = tuple(dict.fromkeys(f"{row.experiment}/{row.variant}" for table in shown for row in table.rows))
         metrics = tuple(dict.fromkeys(metric for table in shown for metric in table.metrics))
-        # The row that most claims are about, which is the paper's own network.
+        # The row with the most claims, which is the paper's own network.
         about = [one.row for one in claims if one.row in rows]
         trained = [row for row in rows if not row.startswith(f"{NEAREST}/")]
         reference = max(about, key=about.count) if about else trained[-1] if trained else None
@@ -195,7 +195,7 @@ class Config:
         return f"{self.experiment_name(experiment)}/{variant or 'raw'}"
 
     def experiments(self) -> list[str]:
-        """Names of the experiments that some table or figure shows, in the order in which they do."""
+        """Names of the experiments that some table or figure shows, in order of first appearance."""
         return self._shown(*self.values["tables"].values(), *self.values.get("figures", {}).values())
 
     def all_experiments(self) -> list[str]:
@@ -207,7 +207,7 @@ class Config:
         return self._shown(lookup(self.values["tables"] | self.values.get("figures", {}), name, "table or figure"))
 
     def shows_nearest(self, table: str) -> bool:
-        """Whether a table has a row of the rival that copies the nearest training slice."""
+        """Whether a table has a row for the baseline that copies the nearest training slice."""
         return any(row.experiment == NEAREST for row in self.table(table).rows)
 
     def _shown(self, *tables: Mapping[str, Any]) -> list[str]:
@@ -254,7 +254,7 @@ class Config:
         return Experiment.from_values({"name": name, "code": code, **values})
 
     def resources(self, name: str) -> dict[str, int | str]:
-        """What a training job of the experiment asks for."""
+        """Resources that a training job of the experiment requests."""
         return dict(self._merged(self.experiment_name(name))["resources"])
 
     @property
@@ -271,7 +271,7 @@ class Config:
         return self.experiment_name(self.values["search"]["experiment"])
 
     def search_resources(self) -> dict[str, int | str]:
-        """What the search's job asks for."""
+        """Resources that the search's job requests."""
         search = self.values["search"]
         return overlay(self.resources(search["experiment"]), search.get("resources", {}))
 

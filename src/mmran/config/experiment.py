@@ -1,6 +1,6 @@
-"""One experiment as frozen values: what a training needs to know, and nothing else.
+"""One experiment as frozen values: exactly what a training needs to know.
 
-Needs the standard library alone, so that a resolved specification trains on a machine without the packages that
+Needs only the standard library, so that a resolved specification trains on a machine without the packages that
 read and check a configuration.
 """
 
@@ -109,7 +109,7 @@ class ScheduleSpec:
     alpha: float | None = None
 
     def to_values(self) -> dict[str, Any]:
-        """The plain mapping, as in the configuration: no `alpha` where there is none."""
+        """The plain mapping, as in the configuration: without `alpha` if it is None."""
         return {"name": self.name} if self.alpha is None else {"name": self.name, "alpha": self.alpha}
 
 
@@ -126,7 +126,7 @@ class Input:
 class Loss:
     """Reading of Eq. 11 and the constants of Eq. 12; `focal_alpha` is one weight, or one per class.
 
-    `segmentation` and `classification` are losses from outside, "package.module:function", in place of these.
+    `segmentation` and `classification` are external losses, "package.module:function", that replace these.
     """
 
     dice: Literal["smoothed", "printed"]
@@ -196,7 +196,7 @@ class Experiment:
         return canonical_json(self.to_values())
 
     def digest(self) -> str:
-        """SHA-256 of what decides the weights: not the name, the seeds, the checkpoint interval, and TensorBoard."""
+        """SHA-256 of what decides the weights: all but name, seeds, checkpoint interval, and TensorBoard."""
         values = self.to_values()
         del values["name"], values["seeds"]
         values["network"].get("encoder_weights", {}).pop("path", None)
@@ -266,7 +266,7 @@ _TRAINING_FLOATS = ("learning_rate", "weight_decay", "gradient_clip", "ema_decay
 
 
 def _floats(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """The values with the named numbers as floats: 1 and 1.0 are one value and must have one digest."""
+    """The values with the named numbers as floats: 1 and 1.0 are the same value and must have the same digest."""
     return {key: _float(value) if key in names else value for key, value in values.items()}
 
 

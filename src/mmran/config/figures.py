@@ -18,7 +18,7 @@ class FigureRow:
     Attributes:
         label: what readers call it.
         experiment: whose results it shows.
-        style: its place in the order that fixes colors and lines.
+        style: its position in the order that fixes colors and lines.
         variant: which of its masks are shown.
     """
 
@@ -54,7 +54,7 @@ class FigureSpec:
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "FigureSpec":
-        """Build from plain values; a row without a style has that of its place.
+        """Build from plain values; a row without a style gets the style of its position.
 
         Raises:
             ValueError, TypeError, KeyError: a value is missing, unknown or impossible.

@@ -1,7 +1,8 @@
 """How a file is recognized later: by its size, times, and SHA-256.
 
 A file with the recorded size and times counts as unchanged. If only times differ, its content decides, so a copied or
-touched file is the same file, and an edit that keeps size and modification time is seen: the change time cannot be set.
+touched file is the same file. An edit that keeps size and modification time is noticed, because no program can set the
+change time.
 """
 
 import os
@@ -14,12 +15,12 @@ from mmran.files import sha256_file
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What one file is recognized by.
+    """The facts that identify one file.
 
     Attributes:
         size: in bytes.
         mtime_ns, ctime_ns: times of modification and of change, in ns.
-        sha256: of its content, hexadecimal; "" if it was never read, or is no regular file.
+        sha256: of its content, hexadecimal; "" if it was never read, or is not a regular file.
     """
 
     size: int
@@ -34,7 +35,7 @@ class Fingerprint:
         Args:
             path: the file.
             found: its status, if known.
-            read: take the SHA-256 too.
+            read: also compute the SHA-256.
 
         Raises:
             OSError, UserError: it is absent or not readable.
@@ -49,10 +50,10 @@ class Fingerprint:
         """Build from the list of `to_values`.
 
         Raises:
-            TypeError: it is no such list.
+            TypeError: it is not such a list.
         """
         if not isinstance(values, list | tuple):
-            raise TypeError(f"{values!r} is no fingerprint")
+            raise TypeError(f"{values!r} is not a fingerprint")
         return cls(*values)
 
     def to_values(self) -> list[int | str]:

@@ -86,7 +86,7 @@ def plan_jobs(config: Config, digest_of: Callable[[Job], str] = lambda job: job.
 
 
 def plan_search(config: Config, digest_of: Callable[[Job], str] = lambda job: job.digest) -> dict[str, Job]:
-    """The jobs of the search, which no table needs, and every job that they read from."""
+    """The jobs of the search, which no table needs, and every job whose results they read."""
     planner = _Planner(config, digest_of)
     planner.add_data()
     planner.add_experiment(config.searched, config.protocols[0])
@@ -95,7 +95,7 @@ def plan_search(config: Config, digest_of: Callable[[Job], str] = lambda job: jo
 
 
 def plan_models(config: Config, digest_of: Callable[[Job], str] = lambda job: job.digest) -> dict[str, Job]:
-    """The jobs of `snakemake models`, which no table needs, and all that they read."""
+    """The jobs of `snakemake models`, which no table needs, and every job whose results they read."""
     planner = _Planner(config, digest_of)
     planner.add_data()
     for protocol in config.protocols:
@@ -241,7 +241,7 @@ class _Planner:
 
 
 def _recorded_source(config: Config) -> tuple[Files, Contents]:
-    """The files of the source when the slices were converted, and their fingerprints; none if no record says so."""
+    """The files of the source when the slices were converted, and their fingerprints; empty without a record."""
     try:
         record = read_json(config.results / "records" / "convert.json")
         files: Files = record["job"]["values"]["files"]

@@ -1,4 +1,4 @@
-"""Configuration files -> one merged mapping, not checked yet."""
+"""Configuration files -> one merged mapping, unchecked."""
 
 import copy
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ import yaml
 
 from mmran.errors import UserError
 
-# libyaml's parser: a file nested a thousand deep takes the one in Python minutes.
+# libyaml's parser: the one in Python takes minutes for a file nested a thousand deep.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 # Far beyond any configuration; a bomb of anchors expands to billions of nodes.
@@ -93,7 +93,7 @@ class _Frame:
 
 
 def _refuse_traps(path: Path | str, text: str) -> None:
-    """Refuse a key twice, and nesting or aliases beyond any configuration's, before anything is built."""
+    """Refuse duplicate keys, and nesting or aliases beyond what a configuration needs, before anything is built."""
     root, anchors = _Frame(None, None), dict[str, int]()
     stack = [root]
     for event in yaml.parse(text, Loader=_LOADER):
@@ -103,7 +103,7 @@ def _refuse_traps(path: Path | str, text: str) -> None:
             keys = set[str]() if isinstance(event, yaml.MappingStartEvent) else None
             stack.append(_Frame(keys, event.anchor))
             if len(stack) > _MAX_DEPTH:
-                raise UserError(f"{where}: nested more than {_MAX_DEPTH} deep; no key of the configuration is")
+                raise UserError(f"{where}: nested more than {_MAX_DEPTH} deep; no configuration needs that")
             continue
         if isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
             closed = stack.pop()
@@ -125,11 +125,11 @@ def _refuse_traps(path: Path | str, text: str) -> None:
 def _add(frame: _Frame, event: Any, nodes: int, where: str) -> None:
     frame.nodes += nodes
     if frame.nodes > _MAX_NODES:
-        raise UserError(f"{where}: more than {_MAX_NODES} values, aliases expanded; no configuration needs as many")
+        raise UserError(f"{where}: more than {_MAX_NODES} values, aliases expanded; no configuration needs that many")
     if frame.keys is None:
         return
     if frame.at_key and isinstance(event, yaml.ScalarEvent):
         if event.value in frame.keys:
-            raise UserError(f"{where}: key {event.value!r} is there twice; keep one of them")
+            raise UserError(f"{where}: duplicate key {event.value!r}; keep one of them")
         frame.keys.add(event.value)
     frame.at_key = not frame.at_key

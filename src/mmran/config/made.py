@@ -16,7 +16,7 @@ from mmran.config.source_files import Contents, list_source, read_contents, refr
 from mmran.errors import UserError
 from mmran.files import read_json, sha256_file, write_json
 
-# Read at every look; of larger files, size and times are compared first.
+# Read every time; for larger files, size and times are compared first.
 _SMALL_BYTES = 2**20
 
 Known = str | int | Fingerprint
@@ -29,7 +29,7 @@ class Made:
 
     Attributes:
         job: what it was made from.
-        files: path below the results -> what the file is recognized by; files in the job's folders included.
+        files: path below the results -> what identifies the file; includes files in the job's folders.
         source: fingerprints of the source's files, for the job that reads them.
     """
 
@@ -39,12 +39,12 @@ class Made:
 
     @classmethod
     def of(cls, results: Path, job: Job) -> "Made":
-        """The record of a job that ends now; reads its files, and those of the source."""
+        """Make the record of a job that ends now; reads its files and those of the source."""
         files = {name: _known(results / name) for name in _files(results, job)}
         return cls(job, files, read_contents(job.values.get("files", {})))
 
     def write(self, results: Path) -> None:
-        """Write it where `read` looks for it."""
+        """Write the record where `read` finds it."""
         files = {
             name: known.to_values() if isinstance(known, Fingerprint) else known for name, known in self.files.items()
         }
@@ -79,7 +79,7 @@ class Made:
 
         Args:
             results: the folder of results.
-            read: read large files too whose size and times are as recorded.
+            read: also read large files whose size and times are as recorded.
 
         Returns:
             Path -> what happened to it. A missing output is not listed, because it matters only to jobs that ask for
@@ -95,7 +95,7 @@ class Made:
         return changed
 
     def with_times_as_now(self, results: Path) -> "Made":
-        """The same record with the times that unchanged files have now, so that no look has to read them again."""
+        """The same record with the present times of unchanged files, so that they need not be read again."""
         files = dict(self.files)
         for path, known in self.files.items():
             if isinstance(known, Fingerprint) and (results / path).is_file():
@@ -115,12 +115,12 @@ def all_made(results: Path) -> Iterator[Made]:
 
 
 def record_path(results: Path, name: str) -> Path:
-    """Where the record of a job lies."""
+    """Path of a job's record."""
     return results / "records" / f"{name}.json"
 
 
 def job_path(results: Path, name: str) -> Path:
-    """Where the specification of a job lies."""
+    """Path of a job's specification."""
     return results / "specs" / "jobs" / f"{name}.json"
 
 
@@ -129,10 +129,10 @@ def recorded(path: Path | None) -> Iterator[None]:
     """Run the block that does a job, then record what its results were made from.
 
     Args:
-        path: the specification of the job, which lies in `specs/jobs`; None outside the workflow.
+        path: the specification of the job, in `specs/jobs`; None outside the workflow.
 
     Raises:
-        UserError: the code, or a file of the source, is no longer the one that the run began with.
+        UserError: the code, or a file of the source, changed after the run began.
     """
     if path is None:
         yield
@@ -142,8 +142,8 @@ def recorded(path: Path | None) -> Iterator[None]:
     now = code_as_now(job)
     if changed := sorted(name for name in now.keys() | job.code.keys() if now.get(name) != job.code.get(name)):
         raise UserError(
-            f"{job.name}: the source of {', '.join(changed)} changed after this run began; run snakemake again: the "
-            "result has to be recorded under the code that makes it"
+            f"{job.name}: the source of {', '.join(changed)} changed after this run began; run snakemake again: a "
+            "result must be recorded with the code that made it"
         )
     yield
     before = Made.read(results, job.name)
@@ -156,7 +156,7 @@ def recorded(path: Path | None) -> Iterator[None]:
 
 
 def _files(results: Path, job: Job) -> Iterator[str]:
-    """The files of a job that exist, below the results; those in its folders too."""
+    """The existing files of a job, relative to the results, including those in its folders."""
     for name in job.outputs:
         path = results / name
         if path.is_dir():

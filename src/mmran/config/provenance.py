@@ -1,4 +1,4 @@
-"""Which source decides a result, as digests that comments, docstrings and layout do not change."""
+"""Which source decides a result, as digests that ignore comments, docstrings, and layout."""
 
 import ast
 import contextlib
@@ -18,7 +18,7 @@ from mmran.files import sha256_file, sha256_text
 
 PACKAGE = "mmran"
 
-# Modules that pass values on and compute none, like all of mmran.config: editing them reruns nothing. The experiment's
+# Modules that only pass values along, like all of mmran.config: editing them reruns nothing. The experiment's
 # values are in its specification; the registry only names networks, each of which is a root.
 PLUMBING = frozenset(
     f"{PACKAGE}{name}"
@@ -75,7 +75,7 @@ def stage_code(stage: str) -> dict[str, str]:
 
 
 def code_digests(roots: Iterable[str]) -> dict[str, str]:
-    """Digests of modules and of everything that they import, directly or not, installed packages left out.
+    """Digests of modules and of everything that they import, directly or indirectly, except installed packages.
 
     A package among the roots counts wherever it is installed, as does mmran; so do the packages that a module is in. A
     file beside a module from outside mmran counts if the module names it, such as "weights.json".
@@ -109,7 +109,7 @@ def code_digests(roots: Iterable[str]) -> dict[str, str]:
 
 
 def _source(module: str) -> Path | None:
-    """The file of a module, or None where the name is something inside a module. Imports nothing."""
+    """The file of a module, or None if the name is something inside a module. Imports nothing."""
     top, *rest = module.split(".")
     if top in sys.stdlib_module_names:
         return None
@@ -140,13 +140,13 @@ def _found(name: str, path: tuple[str, ...]) -> tuple[str | None, tuple[str, ...
 
 
 def _is_own(path: Path) -> bool:
-    """Whether a file is someone's own code: neither of Python nor of an installed package."""
+    """Whether a file is a user's code: part of neither Python nor an installed package."""
     return not any(path.absolute().is_relative_to(folder) for folder in _installed())
 
 
 @functools.cache
 def _installed() -> tuple[Path, ...]:
-    """Folders of Python's own and of installed packages."""
+    """Folders of Python itself and of installed packages."""
     places = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     places += [*site.getsitepackages(), site.getusersitepackages()]
     return tuple(Path(place).absolute() for place in places)
@@ -196,7 +196,7 @@ def _parsed(path: Path) -> ast.Module:
 
 
 def _imported(node: ast.AST, package: str) -> Iterator[str]:
-    """Names that one statement may import; a text "package.module:Name" is what a registry imports later."""
+    """Names that one statement may import; a registry imports a text "package.module:Name" later."""
     if isinstance(node, ast.Import):
         yield from (name.name for name in node.names)
     elif isinstance(node, ast.ImportFrom):

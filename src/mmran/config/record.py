@@ -16,7 +16,7 @@ def read_record(path: Path | str, what: str, build: Callable[[dict[str, Any]], R
     Args:
         path: the file.
         what: what it must be, such as "the specification of a table".
-        build: makes the record; ValueError, TypeError, KeyError or AttributeError say that it cannot.
+        build: makes the record; raises ValueError, TypeError, KeyError or AttributeError if it cannot.
 
     Raises:
         UserError: the file is absent, is not JSON or does not hold such a record.

@@ -14,7 +14,7 @@ from mmran.config.source_files import Files
 from mmran.config.tables import NEAREST
 
 SHOWN = ("verify", "table", "figure", "compare", "overview")
-"""Stages that a run without a target asks for."""
+"""Stages that a run without a target requests."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Verdict:
 
     Attributes:
         jobs: name -> job, each after those whose results it reads.
-        reasons: name -> why the job has to run; a job whose results match the configuration and the code is absent.
+        reasons: name -> why the job must run; a job whose results match the configuration and the code is absent.
             A job that reads from one with reasons has reasons too.
         code_alone: name -> modules, for jobs in which only the source differs.
         absent: jobs with a missing file.
@@ -37,7 +37,7 @@ class Verdict:
     def would_run(self) -> list[str]:
         """Jobs that `snakemake` without a target runs, in order.
 
-        A job without reasons runs if one of its files is missing and something asks for it: a run without a target, or
+        A job without reasons runs if one of its files is missing and something needs it: a run without a target, or
         a job that runs. Every job that reads from it then runs too.
         """
         running = set(self.reasons) | {name for name in self.absent if self.jobs[name].stage in SHOWN}
@@ -91,7 +91,7 @@ def judge(config: Config, *, all_targets: bool = False) -> Verdict:
 
 
 def record_times(results: Path, verdict: Verdict) -> None:
-    """Record the times that unchanged files have now, so that copied or touched files are read at one look alone.
+    """Record the times that unchanged files have now, so that copied or touched files are read only once.
 
     Call it when a run holds the lock.
     """
@@ -164,7 +164,7 @@ def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def why(config: Config, name: str) -> list[str]:
-    """What would rerun for an experiment, and because of which difference; one line each.
+    """What would rerun for an experiment, and why; one line each.
 
     Raises:
         UserError: there is no such experiment.

@@ -33,7 +33,7 @@ def choices(definition: str) -> tuple[str, ...]:
 
 
 def check_choice(definition: str, value: str, where: str) -> None:
-    """Refuse a value that a definition does not allow.
+    """Refuse a value that the definition does not allow.
 
     Raises:
         ValueError: names `where`, the value and the allowed ones.
@@ -48,7 +48,7 @@ def check_schema(values: Mapping[str, Any]) -> None:
     Raises:
         UserError: the first mistake, with its key.
     """
-    # Here, since a resolved specification trains on machines that have no jsonschema.
+    # Imported here: a resolved specification trains on machines without jsonschema.
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
@@ -56,7 +56,7 @@ def check_schema(values: Mapping[str, Any]) -> None:
     if error is None:
         return
     if error.validator == "pattern" and error.parent and ":" not in str(error.instance):
-        # A name that may also be module:function is rather a mistyped name.
+        # Where module:function is allowed too, a mistyped name is the likelier mistake.
         error = next((other for other in error.parent.context if other.validator == "enum"), error)
     where = ".".join(map(str, error.absolute_path)) or "top level"
     if error.validator == "additionalProperties" and isinstance(error.schema.get("properties"), dict):

@@ -1,4 +1,4 @@
-"""What a search for a fixed weight looks for, as the stage `search` reads it."""
+"""What a search for a fixed weight tries, as the stage `search` reads it."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ class SearchSpec:
 
     Attributes:
         experiment: whose network, data and training are searched, and whose schedule is the one to beat.
-        trials: how many are drawn.
+        trials: number of trials.
         seed: of the draws.
         space: dimension -> a list to choose from, or {low, high, log}.
         grace_epochs: epochs that every trial gets.

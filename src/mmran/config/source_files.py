@@ -1,4 +1,4 @@
-"""The files of a source, and which of them are as they were when the slices were converted."""
+"""The files of a source, and which of them have changed since the slices were converted."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,7 +12,7 @@ Files = dict[str, dict[str, list[int]]]
 """Place -> path below it ("." for an archive) -> size in bytes, modification and change time in ns."""
 
 Contents = dict[str, dict[str, Fingerprint]]
-"""Place -> path below it -> what the file is recognized by."""
+"""Place -> path below it -> what identifies the file."""
 
 
 def list_source(places: Iterable[str], recorded: Files, contents: Contents) -> Files:
@@ -20,9 +20,8 @@ def list_source(places: Iterable[str], recorded: Files, contents: Contents) -> F
 
     Args:
         places: as configured.
-        recorded: what was listed when the slices were converted. It counts for a place that is absent, so that results
-            are of use on a machine without their source (`absent` names such places), and for a file whose content is
-            the same.
+        recorded: what was listed when the slices were converted. It counts for an absent place, so that results can be
+            used on a machine without their source (`absent` names such places), and for a file with unchanged content.
         contents: fingerprints of the files of `recorded`.
 
     Raises:
@@ -47,7 +46,7 @@ def read_contents(places: Iterable[str]) -> Contents:
 
 
 def refreshed(contents: Contents) -> Contents:
-    """The same contents with the times that the files have now; files of another content keep theirs."""
+    """The same contents with the present times of the files; files whose content changed keep theirs."""
     fresh: Contents = {}
     for place, known in contents.items():
         fresh[place] = dict(known)
@@ -77,7 +76,7 @@ def _listed(
 
 
 def _files(place: Path) -> Iterator[tuple[Path, str, os.stat_result]]:
-    """Path, name below the place, and status of every file; a table's images and masks too, wherever they lie."""
+    """Path, name below the place, and status of every file; includes a table's images and masks, wherever they are."""
     if place.is_dir():
         yield from _walk(place, place, set())
     else:
@@ -90,7 +89,7 @@ def _files(place: Path) -> Iterator[tuple[Path, str, os.stat_result]]:
 
 
 def _walk(folder: Path, top: Path, seen: set[tuple[int, int]]) -> Iterator[tuple[Path, str, os.stat_result]]:
-    """Hidden files are left out; links are followed, each folder once."""
+    """Leaves out hidden files; follows links, visiting each folder once."""
     try:
         status = folder.stat()
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)

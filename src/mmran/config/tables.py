@@ -13,7 +13,7 @@ from mmran.files import canonical_json
 EVIDENCE = ("claims", "perclass", "strata", "calibration")
 """Statistics that `mmran compare` also writes as tables for readers, beside those of the configuration."""
 NEAREST = "nearest-slice"
-"""Stands in a table for a rival without a network, which copies the nearest training slice."""
+"""Name of the baseline without a network, which copies the nearest training slice."""
 
 
 @dataclass(frozen=True)

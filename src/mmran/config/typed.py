@@ -1,4 +1,4 @@
-"""Values as the user means them: Snakemake's `--config` passes numbers as text, and folder names as numbers."""
+"""Values as the user means them: Snakemake's `--config` can pass numbers as text, and folder names as numbers."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -13,14 +13,14 @@ def as_typed(values: Mapping[str, Any], words: Sequence[str] = ()) -> dict[str, 
     """Give every value the type that the schema expects of its key, if its text can be parsed as that type.
 
     `--config results=123_456` arrives as the number 123456, `data={keep_going: true}` as the text "true", and YAML
-    reads 1e-3 as a text.
+    reads 1e-3 as text.
 
     Args:
         values: a merged configuration.
         words: the command line, which still has the text of such a number.
 
     Raises:
-        UserError: a number or date is where a text is expected, and its text is not among the words.
+        UserError: a number or date appears where text is expected, and its text is not among the words.
     """
     return {key: _top(key, value, words) for key, value in values.items()}
 
@@ -33,7 +33,7 @@ def _top(key: str, value: Any, words: Sequence[str]) -> Any:
         return _typed(value, nodes)
     texts = [word.partition("=")[2] for word in words if word.startswith(f"{key}=")]
     if not texts:
-        raise UserError(f"config: {key}: {value} is a {type(value).__name__}, expected a text; quote it: '{value}'")
+        raise UserError(f"config: {key}: {value} is a {type(value).__name__}, expected text; quote it: '{value}'")
     return texts[-1]
 
 
@@ -52,7 +52,7 @@ def _typed(value: Any, nodes: Sequence[Mapping[str, Any]]) -> Any:
 
 
 def _parsed(text: str) -> Any:
-    """The number, boolean or null that a text spells; else the text."""
+    """The number, boolean, or null that the text spells; else the text."""
     try:
         found = yaml.safe_load(text)
     except yaml.YAMLError:
@@ -74,7 +74,7 @@ def _children(nodes: Iterable[Mapping[str, Any]], key: str) -> Iterator[Mapping[
 
 
 def _flat(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """A schema and those it refers to or is made up of."""
+    """A schema, and the schemas that it refers to or consists of."""
     if "$ref" in node:
         yield from _flat(schema()["$defs"][node["$ref"].rpartition("/")[2]])
     for part in (*node.get("anyOf", ()), *node.get("allOf", ())):
@@ -83,7 +83,7 @@ def _flat(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _types(nodes: Iterable[Mapping[str, Any]]) -> set[str]:
-    """Types that are allowed; a list of choices is one of texts."""
+    """Allowed types; a list of choices counts as text."""
     found: set[str] = set()
     for node in nodes:
         types = node.get("type", [])

@@ -1,1 +1,1 @@
-"""Slices: read, kept, split, and brought to the device in batches."""
+"""Slices: read, stored, split, and moved to the device in batches."""

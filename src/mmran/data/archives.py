@@ -36,7 +36,7 @@ class MemberEntry:
     info: zipfile.ZipInfo
 
     def read(self) -> bytes:
-        """Its bytes; safe to call from several threads.
+        """Read its bytes; safe to call from several threads.
 
         Raises:
             SliceError: it is damaged, encrypted, or too large.
@@ -78,10 +78,10 @@ def archive_members(path: str, stack: ExitStack) -> list[MemberEntry]:
 
 
 def _joined(descriptor: int, path: str) -> Iterator[zipfile.ZipFile]:
-    """The archives of a file, the last one first.
+    """Yield the archives in a file, the last one first.
 
-    A zip is read from its end, so of several that were joined with `cat` zipfile sees the last one only. What
-    comes before the first member of an archive is therefore another archive, or an error.
+    zipfile reads from the end of a file, so it sees only the last of several archives joined with `cat`. Whatever
+    comes before an archive's first member is another archive, or an error.
     """
     end = os.fstat(descriptor).st_size
     while True:
@@ -95,7 +95,7 @@ def _joined(descriptor: int, path: str) -> Iterator[zipfile.ZipFile]:
         if end <= 0:
             return
         if not zipfile.is_zipfile(io.BufferedReader(_Window(descriptor, end))):
-            raise SliceError(path, f"has {end} bytes before its first file that are no archive; download it again")
+            raise SliceError(path, f"has {end} bytes before its first file that are not an archive; download it again")
 
 
 class _Window(io.RawIOBase):
@@ -120,7 +120,7 @@ class _Window(io.RawIOBase):
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         if start + offset < 0:
-            raise OSError(22, "Invalid argument")  # what zipfile expects of a file that is too short
+            raise OSError(22, "Invalid argument")  # what zipfile expects from a file that is too short
         self._position = start + offset
         return self._position
 

@@ -31,7 +31,7 @@ from mmran.data.contrast import contrasts, orientation
 from mmran.data.store import DEFAULT_LAYOUT, SliceStore, narrow, store_digest
 
 LOW_AGREEMENT = 0.7
-"""A mask and its polygon disagree below this intersection over union; of the published ones none does."""
+"""A mask and its polygon disagree below this intersection over union; none do in the published set."""
 
 _PUBLISHED_PID = r"\d{5,6}|MR\d{6}[A-Z]?"
 _EIGHT_NEIGHBORS = np.ones((3, 3), dtype=int)
@@ -103,7 +103,7 @@ def _examined(store: SliceStore, on_progress: Callable[[int, int], None] | None)
 
 
 def _shape_of(mask: NDArray[np.uint8]) -> tuple[int, int]:
-    """Number of components, pixels at a corner touching, and of pixels in holes."""
+    """Number of 8-connected components, and number of pixels in holes."""
     if not mask.any():
         return 0, 0
     tumor = mask != 0
@@ -182,7 +182,7 @@ def _with_several_labels(index: pd.DataFrame, level: str) -> tuple[str, ...]:
 
 
 def _published_folds(store: SliceStore) -> PublishedFolds | None:
-    """What the published folds do, or None where the source had none."""
+    """What the published folds keep together and split; None if the source had none."""
     if not store.cvind:
         return None
     index = store.index.assign(cvind=store.folds)
@@ -196,7 +196,7 @@ def _published_folds(store: SliceStore) -> PublishedFolds | None:
 
 
 def _published(index: pd.DataFrame) -> Published | None:
-    """How a store of `.mat` files compares with the published set; None where its numbers or patients are others."""
+    """How a store of `.mat` files compares with the published set; None if its slice numbers or patients differ."""
     if index["slice"].max() > published.COUNTS["slices"] or not index["pid"].str.fullmatch(_PUBLISHED_PID).all():
         return None
     here = {"slices": len(index), "patients": int(index["pid"].nunique())}

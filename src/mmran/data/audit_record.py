@@ -24,7 +24,7 @@ class DigestCheck:
 
 @dataclass(frozen=True)
 class Families:
-    """Patient families, those of several PIDs, and the slices and classes of these."""
+    """Number of patient families, the families with several PIDs, and the slices and classes of the latter."""
 
     n: int
     of_several_pids: dict[str, tuple[str, ...]]
@@ -173,7 +173,7 @@ class Audit:
         duplicates: groups of slices with the same pixels.
         labels: patients and families of several classes.
         cvind: the published folds; None where the source had none.
-        published: comparison with the published set; None where the slices are those of another one.
+        published: comparison with the published set; None if the slices are from another data set.
         rejects: files that should have been slices and were left out.
         ignored: files of other kinds beside them.
     """
@@ -217,7 +217,7 @@ class Audit:
 
 
 def _built(kind: Any, value: Any) -> Any:
-    """Plain JSON values as the type that a field declares."""
+    """Convert plain JSON values to the type that a field declares."""
     if dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         if unknown := sorted(set(value) - set(hints)):

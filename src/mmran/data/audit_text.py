@@ -152,13 +152,13 @@ def _image_orientation(contrast: Contrast) -> str:
     )
     match contrast.orientation:
         case "right":
-            return _paragraph(f"images lie the right way ({compared})", "ok")
+            return _paragraph(f"images and masks have the same orientation ({compared})", "ok")
         case "turned":
             return _paragraph(f"images look {contrast.turn} against their masks ({compared})", "!!")
         case "mixed":
             text = f"some images look {contrast.turn} against their masks, or masks misplaced ({compared})"
             return _paragraph(text, "!!")
-    return _paragraph(f"too few slices to tell whether images lie as their masks do: {n}")
+    return _paragraph(f"too few slices to tell whether images and masks have the same orientation: {n}")
 
 
 def _consistency(audit: Audit) -> list[str]:

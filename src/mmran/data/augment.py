@@ -32,8 +32,8 @@ class Draws(NamedTuple):
     """What was drawn for a batch of B slices, on the host.
 
     Attributes:
-        matrix: (B, 2, 2) float32, takes an output position (x, y) to where it is read from.
-        moved: (B,) bool, whether pixels change place at all.
+        matrix: (B, 2, 2) float32, maps an output position (x, y) to the position it is read from.
+        moved: (B,) bool, whether any pixel moves.
         elastic: (B,) bool.
         noisy: (B,) bool.
     """
@@ -78,7 +78,7 @@ def augment(
 ) -> tuple[Tensor, Tensor]:
     """Transform a batch in place, on its device and without synchronizing with it.
 
-    Images are read bilinearly and masks at the nearest pixel, both through the same grid; outside are zeros.
+    Images are read bilinearly and masks at the nearest pixel, both through the same grid; pixels outside are zero.
     The noise is added everywhere and not clipped, so that its mean stays zero. The batch is overwritten
     because new memory costs a CPU as much time as the transforms.
 
@@ -140,7 +140,7 @@ def draw_control_points(
 
 
 def sampling_grid(matrix: NDArray[np.float32], control: NDArray[np.float32], size: int, device: torch.device) -> Tensor:
-    """Where every output pixel is read from.
+    """The position that every output pixel is read from.
 
     Args:
         matrix: (B, 2, 2) float32.

@@ -128,7 +128,7 @@ class ResidentSlices:
 def normalize_(images: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Scale intensities in place so that `low` becomes 0 and `high` 1, and clip the others.
 
-    Where both coincide, brighter pixels become 1, the others 0, and none NaN.
+    Where both are equal, brighter pixels become 1 and the others 0; none becomes NaN.
 
     Args:
         images: (B, S, S) float32.
@@ -222,7 +222,7 @@ def _labels(index: pd.DataFrame, numbers: NDArray[np.integer[Any]]) -> NDArray[n
     missing = np.setdiff1d(numbers, index["slice"])
     if len(missing):
         raise UserError(
-            f"slice {missing[0]} ({len(missing)} in all) is in the split and not in the slice store; "
+            f"slice {missing[0]} ({len(missing)} in all) is in the split but not in the slice store; "
             "make the split from this store's index.csv"
         )
     labels = index.set_index("slice")["label"].loc[numbers.tolist()]

@@ -27,10 +27,10 @@ FIELDS = ("PID", "image", "label", "tumorBorder", "tumorMask")
 
 LARGEST_SIDE: Final = 4096
 LARGEST_INTENSITY: Final = 2.0**53
-"""Beyond it float64 no longer tells whole numbers apart."""
+"""Beyond this, float64 cannot tell whole numbers apart."""
 
 MOST_BORDER_POINTS: Final = 16384
-"""A border along every pixel around the largest image has as many."""
+"""As many as a border through every pixel around the largest image."""
 
 LARGEST_COORDINATE: Final = 10 * LARGEST_SIDE
 
@@ -77,7 +77,7 @@ def read_slice(path: Path | str) -> Slice:
 
 
 def slice_number(file_name: str) -> int | None:
-    """The N of `N.mat`, in either case, or None where the name is another."""
+    """The N of `N.mat`, in upper or lower case; None for any other name."""
     match = re.fullmatch(r"0*([1-9][0-9]{0,8})\.mat", file_name, re.IGNORECASE)
     return int(match[1]) if match else None
 
@@ -169,7 +169,7 @@ def _label(raw: NDArray[Any], file: str) -> int:
 
 
 def usable_image(raw: NDArray[Any], file: str) -> NDArray[Any]:
-    """The same image (H, W), contiguous.
+    """Check an image (H, W), and return it contiguous.
 
     Raises:
         SliceError: it is of a type or has intensities that no slice has.

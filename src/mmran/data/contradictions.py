@@ -49,7 +49,7 @@ def refuse_shared_numbers(source: Source, rejects: Rejects) -> list[tuple[int, E
             continue
         for entry in entries:
             other = next(e.file for e in entries if e is not entry)
-            rejects.add(SliceError(entry.file, f"has the slice number {number}, and so has {other}; keep one"))
+            rejects.add(SliceError(entry.file, f"has slice number {number}, as does {other}; keep one"))
     return singles
 
 

@@ -1,4 +1,4 @@
-"""Whether images lie as their masks do: the contrast under the masks, as stored and with the images turned.
+"""Whether images and masks have the same orientation: contrast under the masks, as stored and with images turned.
 
 A library that reads or writes images may transpose, flip, or rotate them and leave the masks alone. Masks then still
 fit their border polygons, but follow no edge of their images.
@@ -14,7 +14,7 @@ from scipy import ndimage
 from mmran.data.audit_record import Contrast
 
 TRANSPOSED_SHARE, FLIPPED_SHARE = 0.8, 0.7
-"""Least shares of slices with more contrast as stored than transposed, or than flipped or rotated.
+"""Smallest shares of slices with more contrast as stored than transposed, or than flipped or rotated.
 
 In the published set 0.9 of all slices and 0.82 of gliomas have more than transposed, 0.86 and 0.73 than flipped from
 left to right, because tumors near the midline overlap their mirror images.
@@ -78,7 +78,7 @@ def _contrast(values: NDArray[np.generic], n_inside: int) -> float:
 
 
 def orientation(findings: pd.DataFrame) -> Contrast:
-    """How images lie against their masks.
+    """How images are oriented against their masks.
 
     Args:
         findings: one row per slice, with the columns of `contrasts`.
@@ -98,7 +98,7 @@ def _against(findings: pd.DataFrame, turn: str) -> Contrast:
     if not n:
         return Contrast(0.0, turn, 0.0, 0.0, 0, "unknown")
     share = float((both[STORED] > both[turn]).mean())
-    # Near the bound of mirror images chance decides in small sets; transposed ones are far from theirs.
+    # In small sets, chance can cross the bound for mirror images; transposed images are far from theirs.
     least, slack = (TRANSPOSED_SHARE, 0.0) if turn == "transposed" else (FLIPPED_SHARE, 0.5 / np.sqrt(n))
     verdict = "turned" if share <= 1 - least else "mixed" if share < least - slack else "right"
     verdict = verdict if n >= LEAST_COMPARED else "unknown"

@@ -36,7 +36,7 @@ from mmran.machine import available_cpus
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Prepared = tuple[WaitingSlice, list[NDArray[Any]]]
-"""A slice's facts, and its pixels and border as they wait."""
+"""A slice's facts, and its pixels and border as they wait to be written."""
 
 _READERS = min(4, available_cpus())
 
@@ -62,7 +62,7 @@ def convert(
         on_progress: called with the number of slices read and, except in volumes, the number of all slices.
 
     Raises:
-        UserError: a bad file, none at all, no permission, or a full disk. Nothing is left behind.
+        UserError: a bad file, no file, no permission, or a full disk. Nothing is left behind.
     """
     output = Path(output)
     if not field_of_view_mm > 0 or field_of_view_mm == float("inf"):
@@ -71,7 +71,7 @@ def convert(
     tables = _tables_of(sources)
     with ExitStack() as stack:
         source = read_tables(tables) if tables else stack.enter_context(open_source(sources))
-        # Blocks close in reverse: the store takes its place before its index does.
+        # Blocks close in reverse order: the store is in place before its index is.
         index_path = stack.enter_context(atomic_path(output.with_name(INDEX_NAME)))
         store_path = stack.enter_context(atomic_path(output))
         spill = stack.enter_context(tempfile.TemporaryFile(dir=output.parent))
@@ -113,7 +113,9 @@ def _tables_of(sources: Sequence[Path | str]) -> list[Path]:
     found = [table for table in tables if table is not None]
     if found and len(found) < len(tables):
         other = sources[tables.index(None)]
-        raise UserError(f"{other}: has no slices.csv, but {found[0].parent} has; convert .mat files and tables apart")
+        raise UserError(
+            f"{other}: has no slices.csv, but {found[0].parent} has; convert .mat files and tables separately"
+        )
     return found
 
 
@@ -144,7 +146,7 @@ def _read_table(
     rejects: Rejects,
     on_progress: Callable[[int, int], None] | None,
 ) -> list[WaitingSlice]:
-    """As `_read_all`; `folds` receives the fold of every slice whose line says one."""
+    """As `_read_all`; `folds` receives the fold of every slice whose line names one."""
     for error in table.rejects:
         rejects.add(error)
     planned, faults = plan_rows(table.rows)
@@ -164,7 +166,7 @@ def _read_table(
 
 
 def _or_error(prepare: Callable[[Item], Prepared]) -> Callable[[Item], Prepared | SliceError]:
-    """The same work, which returns what is wrong with a file instead of raising it."""
+    """Wrap `prepare` so that it returns what is wrong with a file instead of raising it."""
 
     def attempt(item: Item) -> Prepared | SliceError:
         try:

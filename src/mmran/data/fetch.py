@@ -11,7 +11,7 @@ SERVER = "https://ndownloader.figshare.com/files"
 ARTICLE = "https://doi.org/10.6084/m9.figshare.1512427"
 
 OnProgress = Callable[[str, int, int | None], None]
-"""Receives the file's name, its bytes so far, and all of its bytes if the server says how many."""
+"""Receives the file's name, the number of bytes so far, and the total if the server reports it."""
 
 _CHUNK_BYTES = 1 << 16
 _TIMEOUT_S = 60
@@ -36,7 +36,7 @@ CHENG = (
 )
 """The archives and the folds of figshare article 1512427.
 
-Source: figshare's record of version 8 (2024), as several public repositories quote it, all alike. This project
+Source: figshare's record of version 8 (2024), as several public repositories quote it identically. This project
 has not compared the digests with figshare itself yet.
 """
 
@@ -46,14 +46,13 @@ def fetch(
 ) -> tuple[Path, bool]:
     """Download a file unless the folder has it already.
 
-    What an interrupted download leaves is `.NAME.partial`, and the next one continues it. A file with another MD5 is
-    replaced.
+    An interrupted download leaves `.NAME.partial`, which the next one continues. A file with another MD5 is replaced.
 
     Args:
         file: what to download.
         folder: receives it; created.
         server: address that file numbers are appended to.
-        on_progress: receives what has arrived.
+        on_progress: called as bytes arrive.
 
     Returns:
         Its path, and whether it was downloaded now.
@@ -94,7 +93,7 @@ def fetch(
 
 
 def _complete(url: str, partial: Path, path: Path, on_progress: OnProgress) -> None:
-    """Download into `partial`, and reconnect as long as each connection brings something."""
+    """Download into `partial`, reconnecting as long as each connection delivers something."""
     import requests
 
     while True:
@@ -115,7 +114,7 @@ def _receive(url: str, partial: Path, have: int, path: Path, on_progress: OnProg
     """Append what is missing; start over if the server cannot continue."""
     import requests
 
-    # Compressed on the way, a range would count other bytes than the file has.
+    # In a compressed transfer, a range would not count the bytes of the file.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT_S) as response:
         if response.status_code == _RANGE_REFUSED:

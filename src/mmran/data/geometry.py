@@ -1,7 +1,7 @@
 """Fits slices to the network's square input, and restores its output to their native size.
 
     pad       centers the slice in a square of zeros; its pixels stay as they are
-    resample  the whole field, made square by centring, is scaled: area-averaged when it shrinks, interpolated
+    resample  the whole field, made square by centering, is scaled: area-averaged when it shrinks, interpolated
               linearly when it grows
 
 Both are linear and separable: resampling multiplies by one sparse matrix on each side.

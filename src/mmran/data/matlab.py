@@ -1,7 +1,7 @@
-"""MATLAB v7.3 files: HDF5 behind a user block of 512 bytes, read as data from a stranger.
+"""MATLAB v7.3 files: HDF5 behind a user block of 512 bytes, read as untrusted data.
 
 An HDF5 file can point at any other file of the machine, and can claim any size. Here a file is a regular file
-of bounded size, and so is every dataset in it; whatever lies elsewhere is refused.
+of bounded size, and so is every dataset in it; data stored elsewhere is refused.
 """
 
 import contextlib
@@ -64,7 +64,7 @@ def file_bytes(path: Path | str) -> bytes:
 
 
 def refuse_special_file(found: os.stat_result, file: str) -> None:
-    """Refuse what would block or never end when read."""
+    """Refuse a file that would block or never end when read."""
     if not stat.S_ISREG(found.st_mode):
         kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe, a socket or a device"
         raise SliceError(file, f"is {kind}, expected a regular file")

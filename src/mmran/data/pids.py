@@ -1,4 +1,4 @@
-"""Patient identifiers: how files of different tools hold them, and which of them are one patient."""
+"""Patient identifiers: how files of different tools hold them, and which of them belong to one patient."""
 
 import re
 from typing import Any

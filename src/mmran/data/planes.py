@@ -87,7 +87,7 @@ class Plane:
             return self.row.spacing_mm
         if sides is None:
             raise SliceError(
-                self.file, f"does not say the size of its pixels; name it in the column spacing_mm ({self.row.where})"
+                self.file, f"does not state the size of its pixels; add it in the column spacing_mm ({self.row.where})"
             )
         if max(sides) > (1 + SQUARE_TOLERANCE) * min(sides):
             raise SliceError(
@@ -107,7 +107,7 @@ class PlannedRow:
 
 
 def plan_rows(rows: Sequence[TableRow]) -> tuple[list[PlannedRow], list[SliceError]]:
-    """Number the slices of all images, whose headers are read for it.
+    """Read the headers of all images, and number their slices.
 
     Returns:
         The lines that can be read, and a reason for each of the others.
@@ -133,7 +133,7 @@ def plan_rows(rows: Sequence[TableRow]) -> tuple[list[PlannedRow], list[SliceErr
             highest = plan
     for plan in planned:
         if other := shared.get(id(plan)):
-            reason = f"has the slice number {max(plan.first, other.first)}, and so has {other.row.where}; renumber one"
+            reason = f"has slice number {max(plan.first, other.first)}, as does {other.row.where}; renumber one"
             faults.append(SliceError(plan.row.where, reason))
     return [plan for plan in planned if id(plan) not in shared], faults
 
@@ -175,7 +175,7 @@ def _planes_of(plan: PlannedRow, values: tuple[float, ...], ignored: list[SliceE
         if not with_tumor:
             raise SliceError(str(row.mask), "mask is empty, expected at least one tumor pixel; remove the line")
         if len(with_tumor) < n:
-            reason = f"{n - len(with_tumor)} of {n} slices are without tumor and left out"
+            reason = f"{n - len(with_tumor)} of {n} slices have no tumor and are left out"
             ignored.append(SliceError(str(row.image), reason))
     for i in with_tumor:
         yield Plane(row, plan.first + i, image, mask, i, n, values)

@@ -1,4 +1,4 @@
-"""Facts of the published data set, each in one place.
+"""Facts about the published data set.
 
 Source: Cheng et al. 2015, PLoS ONE 10(10):e0140381, doi 10.6084/m9.figshare.1512427.
 """

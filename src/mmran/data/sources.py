@@ -1,4 +1,4 @@
-"""Where slices come from: folders and zip archives of `N.mat`. No file is passed over without being named."""
+"""Where slices come from: folders and zip archives of `N.mat`. Every skipped file is reported."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ class FileEntry:
     file: str
 
     def read(self) -> bytes:
-        """Its bytes; safe to call from several threads.
+        """Read its bytes; safe to call from several threads.
 
         Raises:
             SliceError: it cannot be read.
@@ -59,7 +59,7 @@ def open_source(paths: Sequence[Path | str]) -> Iterator[Source]:
     as it is. Suffixes may be in upper case.
 
     Raises:
-        UserError: a path does not exist, or there is not one `N.mat`.
+        UserError: a path does not exist, or no `N.mat` is found.
     """
     with ExitStack() as archives:
         listing = _Listing(archives)
@@ -116,7 +116,7 @@ class _Listing:
                     self._add_file(f"{folder}/{name}")
 
     def _wanted(self, folder: str, name: str) -> bool:
-        """Whether to look at a file or folder; hidden ones are named, except those that macOS leaves behind."""
+        """Whether to look at a file or folder; hidden ones are reported, except those that macOS leaves behind."""
         if _is_litter(name):
             return False
         if name.startswith("."):

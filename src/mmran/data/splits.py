@@ -34,7 +34,7 @@ def make_split(index: pd.DataFrame, protocol: Protocol, cvind: Mapping[int, int]
         One row per slice and fold, sorted by fold and slice, with COLUMNS.
 
     Raises:
-        UserError: a role is empty, the number of folds is not the promised one, or `apart` is broken.
+        UserError: a role is empty, the number of folds is not as promised, or `apart` is broken.
     """
     if protocol.patients_per_class is not None:
         index = _first_families(index, protocol.patients_per_class)
@@ -92,7 +92,7 @@ def _by_slice(index: pd.DataFrame, protocol: Protocol) -> pd.DataFrame:
 
 
 def _portions(strata: Mapping[Any, list[Any]], share: float) -> dict[Any, int]:
-    """Number of slices of each stratum that make up a share of all, rounded so that the total is right too."""
+    """Number of slices of each stratum that make up a share of all, rounded so that the total is right."""
     exact = {stratum: share * len(numbers) for stratum, numbers in strata.items()}
     portions = {stratum: int(value) for stratum, value in exact.items()}
     missing = round(sum(exact.values())) - sum(portions.values())

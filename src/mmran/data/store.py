@@ -130,7 +130,7 @@ class SliceStore:
         layout: what the slices came from, "cjdata" (`.mat` files) or "table" (images that a table names).
         cvind: published fold of each slice number, empty where the source had no `cvind.mat`.
         rejects: files that `convert --keep-going` left out.
-        ignored: files of other kinds that the source held besides.
+        ignored: files of other kinds that the source also held.
     """
 
     def __init__(self, path: Path | str) -> None:

@@ -41,7 +41,7 @@ class TableRow:
         patient: identifier of the patient.
         family: patients with the same family stay together in a split by family; the patient if the table has none.
         number: slice number, of a volume's first slice; None numbers the slices in the order of the table.
-        spacing_mm: side of a pixel; None if the file says it.
+        spacing_mm: side of a pixel; None if the file states it.
         fold: fold of the data set's authors, counted from 1; 0 if unknown.
     """
 
@@ -83,16 +83,16 @@ def named_files(table: Path) -> list[Path]:
     """Every file that a table names, whether it exists or not, in the order of the table.
 
     Raises:
-        UserError: it is no table.
+        UserError: it is not a table.
     """
     return [_path_of(table, column, row[column]) for _, row in _lines(table) for column in FOLDERS if row.get(column)]
 
 
 def read_tables(tables: Sequence[Path]) -> Table:
-    """Read the lines of tables; the files that they name are looked up and not opened.
+    """Read the lines of tables; the files that they name are looked up but not opened.
 
     Raises:
-        UserError: a file is no table, or a column is missing.
+        UserError: a file is not a table, or a column is missing.
     """
     found = Table()
     for table in tables:
@@ -124,7 +124,7 @@ def _lines(table: Path) -> list[tuple[int, dict[str, str]]]:
     except OSError as error:
         raise UserError(f"{table}: cannot be read ({error.strerror}); expected a csv of images and masks") from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{table}: is no csv in UTF-8 ({error}); save it again as one") from error
+        raise UserError(f"{table}: is not a csv in UTF-8 ({error}); save it again as one") from error
 
 
 def _check_columns(table: Path, names: Sequence[str]) -> None:
@@ -232,7 +232,7 @@ def _refuse_shared_images(found: Table) -> None:
     for rows in lines.values():
         for row in rows if len(rows) > 1 else ():
             other = next(one.where for one in rows if one is not row)
-            found.rejects.append(SliceError(row.where, f"names the image {row.image}, and so does {other}; keep one"))
+            found.rejects.append(SliceError(row.where, f"names the image {row.image}, as does {other}; keep one"))
             found.rows.remove(row)
 
 

@@ -1,11 +1,11 @@
-"""cases.csv: one row per test slice, trial and variant; the source of every number of a table or figure.
+"""cases.csv: one row per test slice, trial and variant; the source of every number in a table or figure.
 
 Columns:
     experiment, protocol, seed, fold, slice, pid, family, label, variant: which case it is. Labels count from one.
     tumor_mm2, image_mm2: areas of the true tumor and of the slice.
     size_tertile: 1, 2 or 3, for small, medium and large among the training slices of the fold.
     dice, soft_dice, iou_*, recall_*: 0..1.
-    dice_released, miou_released, mpa_released: 0..1, by the rulers of the authors' script (`mmran.metrics.released`).
+    dice_released, miou_released, mpa_released: 0..1, as the authors' script measures (`mmran.metrics.released`).
     hd95_mm, assd_mm: millimeters; the image diagonal where exactly one mask is empty.
     nsd_2mm: share of both borders within 2 mm of the other, 0..1.
     missed: 1 where exactly one mask is empty.
@@ -69,7 +69,7 @@ def read_cases(path: Path) -> pd.DataFrame:
         missing = [name for name in COLUMNS if name not in header]
         if missing:
             raise UserError(f"{path}: lacks the column {missing[0]}; run `mmran evaluate` again")
-        # Of text, only an empty field is a gap: a patient may be called NA.
+        # In text columns, only an empty field is missing: a patient may be called NA.
         cases = pd.read_csv(path, dtype=_TYPES, na_values=[""], keep_default_na=False)
     except (ValueError, OSError) as error:
         reason = str(error).splitlines()[0]

@@ -21,7 +21,7 @@ from mmran.metrics import overlap, released, surface
 
 TERTILES = (1 / 3, 2 / 3)
 FAINT_BYTE = 1
-"""The smallest byte above zero: a probability of 1/256, where the authors' script draws the line at 1/255."""
+"""The smallest byte above zero: a probability of 1/256, where the authors' script uses 1/255."""
 
 
 def evaluate(
@@ -68,8 +68,8 @@ def size_cutoffs(split: pd.DataFrame, store: SliceStore) -> dict[int, NDArray[np
 def measure(predictions: Predictions, store: SliceStore, cutoffs: Mapping[int, NDArray[np.float64]]) -> pd.DataFrame:
     """Measure one row per case and variant, in the order seed, fold, slice, variant.
 
-    A variant changes the mask alone: what is measured on probabilities, and the class, are those of `raw`. A network
-    without masks has the variant `raw` only.
+    A variant changes only the mask: metrics of probabilities and of the class are those of `raw`. A network without
+    masks has only the variant `raw`.
 
     Args:
         predictions: of one experiment.
@@ -118,7 +118,7 @@ def _areas_mm2(index: pd.DataFrame) -> pd.Series:
 def _common(
     case: Mapping[Hashable, Any], entry: Mapping[Hashable, Any], cutoffs: NDArray[np.float64]
 ) -> dict[str, Any]:
-    """What all variants of a case share."""
+    """The values that all variants of a case share."""
     values = {name: case[name] for name in ("seed", "fold", "slice", *CLASS_COLUMNS) if name in case}
     values |= {name: entry[name] for name in ("pid", "family", "label", "tumor_mm2")}
     values["image_mm2"] = entry["height"] * entry["width"] * entry["spacing_mm"] ** 2
@@ -150,7 +150,7 @@ def _segmentation_metrics(
     measured: list[tuple[NDArray[np.bool_], dict[str, Any]]] = []
     for variant, postprocess in VARIANTS.items():
         mask = postprocess(raw)
-        # Most predictions are solid, so that their variants are one mask, which is measured once.
+        # Most predictions are solid, so their variants are the same mask, which is measured once.
         metrics = next((known for other, known in measured if np.array_equal(other, mask)), None)
         if metrics is None:
             metrics = {**of_probability, **_mask_metrics(mask, truth, spacing_mm)}
@@ -159,7 +159,7 @@ def _segmentation_metrics(
 
 
 def _probability_metrics(stored: NDArray[np.uint8], truth: NDArray[np.bool_]) -> dict[str, float]:
-    """What needs no mask at one half, and so no postprocessing."""
+    """Metrics that need no thresholded mask, and so no postprocessing."""
     probability = bytes_probability(stored)
     miou, mpa = released.faint_overlap(stored >= FAINT_BYTE, truth)
     return {

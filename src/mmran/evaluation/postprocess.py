@@ -1,4 +1,4 @@
-"""Prior-knowledge postprocessing (PKP): a tumor is solid, so what a predicted lesion encloses is tumor.
+"""Prior-knowledge postprocessing (PKP): a tumor is solid, so whatever a predicted lesion encloses is tumor.
 
 `VARIANTS` names the ways to postprocess a mask; every result carries the name of one.
 """

@@ -20,7 +20,7 @@ from mmran.training.trial import RECORD, Trial
 
 
 def predict_trials(trials: Sequence[Trial], spec: Path, trained: Path, output: Path, *, gpu: bool, threads: int) -> int:
-    """Write predictions.h5 for the test slices of all trials of an experiment, and their cost to inference.json.
+    """Write predictions.h5 for the test slices of all trials of an experiment, and their cost in inference.json.
 
     Args:
         trials: the trials; `trained`/trials/NAME/ holds their weights.

@@ -37,7 +37,7 @@ class _Entry(NamedTuple):
 class PredictionWriter:
     """Writes predictions.h5 case by case; the file appears whole when the block ends, or not at all.
 
-    Leaving the block raises UserError where the folder cannot be written or the disk is full.
+    Leaving the block raises UserError if the folder cannot be written or the disk is full.
 
     Example:
         with PredictionWriter(path, "mmran", "paper", digests) as writer:
@@ -102,7 +102,7 @@ class PredictionWriter:
 
         Raises:
             ValueError: the case was added before, differs in its tasks from the earlier ones, or holds values
-                that are no probabilities.
+                that are not probabilities.
         """
         key = (int(slice), int(seed), int(fold))
         if key in self._keys:
@@ -129,7 +129,7 @@ class PredictionWriter:
                 chunks=(1, height, width),
                 dtype=np.uint8,
                 compression="gzip",
-                compression_opts=1,  # half the time of h5py's default for an eighth more bytes
+                compression_opts=1,  # half the time of h5py's default, for an eighth more bytes
                 fletcher32=True,
             )
         dataset = self._file[group]["probability"]

@@ -53,7 +53,7 @@ def mask_sha256(stored: NDArray[np.uint8] | None) -> bytes:
 
 
 def content_digest(file: h5py.File) -> str:
-    """SHA-256 of a file's attributes and entries, and by their digests of its masks."""
+    """SHA-256 of a file's attributes and entries, and of the digests of its masks."""
     digest = hashlib.sha256()
     attributes: Sequence[str] = ("experiment", "protocol", "digests")
     facts = [str(file.attrs[name]) for name in attributes] + file["group"].asstr()[:].tolist()

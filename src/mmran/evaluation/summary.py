@@ -24,7 +24,7 @@ Values = Mapping[str, float | None]
 """Metric -> value: fractions 0..1, millimeters or counts; None where the metric is not defined."""
 DIGESTS = ("spec", "data", "split", "predictions", "cases")
 TOLERANCE = 1e-9
-"""How far a recorded value may lie from the one that follows from cases.csv: another numpy adds in another order."""
+"""How far a recorded value may be from the one computed from cases.csv: other versions of numpy add in other orders."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Summary:
-    """What one experiment reaches under one protocol.
+    """Results of one experiment under one protocol.
 
     Attributes:
         experiment, protocol: which.
@@ -98,7 +98,7 @@ class Summary:
 
     @classmethod
     def read(cls, path: Path) -> "Summary":
-        """Read a summary.json, and work its numbers out again from the cases.csv beside it.
+        """Read a summary.json, and recompute its numbers from the cases.csv beside it.
 
         Raises:
             UserError: it is absent or damaged, cases.csv is not the one it was made from, or a number was edited.
@@ -127,14 +127,14 @@ def _difference(recorded: Any, computed: Any, key: str = "") -> str:
     """Name the first value that differs, or return an empty text."""
     if isinstance(computed, Mapping):
         if not isinstance(recorded, Mapping) or recorded.keys() != computed.keys():
-            return f"{key or 'its keys'} holds other names than those that follow from the cases"
+            return f"{key or 'its keys'} holds other names than the cases give"
         pairs = [(name, recorded[name], computed[name]) for name in computed]
     elif isinstance(computed, list | tuple):
         if not isinstance(recorded, list | tuple) or len(recorded) != len(computed):
-            return f"{key} has another length than the one that follows from the cases"
+            return f"{key} has another length than the cases give"
         pairs = [(str(i), recorded[i], computed[i]) for i in range(len(computed))]
     else:
-        return "" if _equal(recorded, computed) else f"{key} is {recorded}, but {computed} follows from the cases"
+        return "" if _equal(recorded, computed) else f"{key} is {recorded}, but the cases give {computed}"
     found = (_difference(ours, theirs, f"{key}.{name}" if key else str(name)) for name, ours, theirs in pairs)
     return next((text for text in found if text), "")
 

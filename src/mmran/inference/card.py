@@ -46,7 +46,7 @@ def model_card(record: Package, spec: Experiment, results: Sequence[Interval], s
         "slice, it may draw a mask and always names a class.",
         "Before the network:",
         "\n".join(f"{i}. {step}" for i, step in enumerate(record.preprocessing, start=1)),
-        "## What it reaches",
+        "## Results",
         f"On {first.n_slices} test slices of {first.n_families} patient families, protocol `{record.protocol}`, with "
         f"95 % intervals over families.{few} Each network was tested on slices that it did not train on."
         f"{_absent(summary)}",

@@ -35,7 +35,7 @@ class Exported:
     Attributes:
         file: name of the file.
         difference: largest difference of a probability from torch, over all compared batches.
-        any_size: whether height and width may be others than in training.
+        any_size: whether height and width may differ from training.
     """
 
     file: str
@@ -44,7 +44,7 @@ class Exported:
 
 
 class Probabilities(nn.Module):
-    """A network that returns probabilities, mask (B, 1, H, W) before classes (B, K), as far as it has them."""
+    """A network that returns probabilities, mask (B, 1, H, W) before classes (B, K), for the tasks that it has."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ def export(package: Path, kind: str, output: Path, images: Sequence[NDArray[Any]
         package: what `mmran package` wrote.
         kind: onnx or torch.
         output: folder of the files; replaced as a whole.
-        images: (height, width) each; compared on them, or on noise if there are none.
+        images: (height, width) each, to compare on; noise if there are none.
 
     Raises:
         UserError: a library is missing, a network cannot be exported, or it differs from torch by more than
@@ -78,7 +78,7 @@ def export(package: Path, kind: str, output: Path, images: Sequence[NDArray[Any]
         for library in ("onnx", "onnxscript", "onnxruntime"):
             require(library, "export --format onnx", extra="export")
     if output.exists() and (not output.is_dir() or any(output.iterdir())) and not (output / "export.json").is_file():
-        raise UserError(f"{output}: exists and is no export; choose another --output")
+        raise UserError(f"{output}: exists and is not an export; choose another --output")
     model = Model.load(package, device="cpu")
     found = []
     with atomic_folder(output) as temporary:
@@ -122,14 +122,14 @@ def _samples(model: Model, images: Sequence[NDArray[Any]]) -> Tensor:
 
 
 def _export(network: Probabilities, kind: str, path: Path, samples: Tensor, stride: int) -> Exported:
-    """Export with free height and width; with those of training where the network does not allow others."""
+    """Export with variable height and width, or with those of training if the network allows no others."""
     size = samples.shape[-1]
     other = torch.nn.functional.pad(samples[:2], (0, stride * 2, 0, stride), mode="replicate")
     for any_size in (True, False):
         compared = [*(samples[:n] for n in BATCHES), *([other] if any_size else [])]
         try:
             difference = _written(network, kind, path, samples[:2], compared, any_size)
-        except Exception as error:  # exporters raise whatever their many passes raise
+        except Exception as error:  # exporters raise all kinds of exceptions
             if any_size:
                 continue
             reason = " ".join(str(error).split())[:200]
@@ -180,7 +180,7 @@ def _difference(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> float:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hide what the exporters print and warn about their own passes."""
+    """Hide what the exporters print about their internals."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

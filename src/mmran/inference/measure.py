@@ -28,7 +28,7 @@ class SliceRow:
         slice: which of its slices, counted from one.
         slices: how many it has.
         height, width: in pixels.
-        row_mm, column_mm: spacing of rows and of columns; None if unknown, as all that follows from it.
+        row_mm, column_mm: spacing of rows and of columns; None if unknown, as are all values derived from it.
         classes: class name -> probability; empty for a network without classes.
         predicted: the most probable class.
         entropy: of the class probabilities, in bits: 0 is certain.
@@ -108,7 +108,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.{DIGITS}g}"
     text = str(value)
-    # A spreadsheet runs a cell that begins like a formula.
+    # A spreadsheet evaluates a cell that begins like a formula.
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
@@ -181,7 +181,7 @@ class TruthRow:
     def of(
         cls, row: SliceRow, mask: NDArray[np.bool_] | None, truth: NDArray[np.bool_] | None, label: str | None
     ) -> "TruthRow":
-        """Compare one slice with what is known of it."""
+        """Compare one slice with its true mask and label, if known."""
         dice = hd95_px = hd95_mm = None
         if mask is not None and truth is not None:
             dice = overlap.dice(overlap.count_pixels(mask, truth))

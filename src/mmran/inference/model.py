@@ -35,7 +35,7 @@ FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the networks say of one image, at its own size.
+    """The networks' prediction for one image, at its native size.
 
     Attributes:
         probability: (height, width) float32, tumor probability; None for a network without masks.
@@ -109,7 +109,7 @@ class Model:
 
         Args:
             folder: what `mmran package` wrote.
-            device: auto, cpu or cuda; auto takes a GPU if there is one.
+            device: auto, cpu or cuda; auto uses a GPU if there is one.
 
         Raises:
             UserError: it is not a package, was changed, needs a newer mmran, or there is no such device.
@@ -130,7 +130,7 @@ class Model:
 
     @property
     def batch_size(self) -> int:
-        """Images that are predicted together: as many as in training, so that the bits are those of the pipeline."""
+        """Images that are predicted together: as many as in training, to get the same bits as the pipeline."""
         return self.experiment.training.batch_size
 
     def prepare(self, image: NDArray[Any], spacing_mm: Spacing | None) -> Prepared:
@@ -174,7 +174,7 @@ class Model:
         )
 
     def finish(self, raw: Raw, row: int, prepared: Prepared, variant: str = RAW) -> Prediction:
-        """Bring one row of a batch to the image's own size, and compare the image with the training images."""
+        """Restore one row of a batch to the image's native size, and compare the image with the training images."""
         placement = prepared.placement
         probability = mask = None
         if raw.masks is not None:
@@ -258,7 +258,7 @@ def _mean(outputs: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] 
 
 
 def _changed_code(experiment: Experiment, record: Package) -> list[str]:
-    """A line if the network's source is not the one that was trained."""
+    """A line if the network's source has changed since training."""
     module = NETWORKS.get(experiment.network.name, experiment.network.name).partition(":")[0]
     present = code_digests((module,))
     changed = [name for name, digest in present.items() if experiment.code.get(name, digest) != digest]

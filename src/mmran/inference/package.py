@@ -1,4 +1,4 @@
-"""The verb `package`: results of an experiment -> a folder that holds all that a prediction needs."""
+"""The verb `package`: results of an experiment -> a folder with everything that prediction needs."""
 
 import platform
 import shutil
@@ -50,10 +50,10 @@ def package(
     Args:
         results: folder of results of the workflow.
         experiment: name of the experiment.
-        protocol: split protocol; may be None if results exist under one only.
+        protocol: split protocol; may be None if results exist under only one.
         output: folder of the package; it appears whole or not at all.
         data_license: license of the training data, as printed on the model card.
-        overwrite: replace a package that is there.
+        overwrite: replace an existing package.
 
     Raises:
         UserError: the results are absent or incomplete, weights do not fit their records, or the output exists.
@@ -102,7 +102,7 @@ def package(
 
 
 def describe_preprocessing(options: Input) -> tuple[str, ...]:
-    """The steps between an image and the network, for whoever runs the weights without mmran."""
+    """The steps between an image and the network, for users who run the weights without mmran."""
     low, high = options.percentiles
     fit = {
         "pad": f"center the image in a square of {options.size} x {options.size} pixels of its darkest intensity",
@@ -170,7 +170,7 @@ def _range(values: "pd.Series | Sequence[float] | np.ndarray") -> Range:
 
 
 def measured_intervals(folder: Path, summary: Summary) -> list[Interval]:
-    """Every metric of every variant with its 95 % interval over patient families, as far as families allow one."""
+    """Every metric of every variant, with its 95 % interval over patient families if there are enough of them."""
     found: list[Interval] = []
     bootstrap = None
     for variant, values in summary.variants.items():
@@ -227,7 +227,7 @@ def _refuse_to_replace(output: Path, overwrite: bool) -> None:
 
 
 def _checked_run(folder: Path, trial: Trial) -> RunRecord:
-    """The record of a trial whose weights, specification, data and split are the recorded ones."""
+    """The record of a trial, after checking its weights, specification, data, and split."""
     place = folder / "trials" / trial.name
     record = RunRecord.read(place / RUN_RECORD)
     if record.digest != trial.digest:
@@ -236,9 +236,7 @@ def _checked_run(folder: Path, trial: Trial) -> RunRecord:
             f"{trial.digest[:12]}; run snakemake again"
         )
     if record not in read_runs(folder / "runs.json"):
-        raise UserError(
-            f"{folder / 'runs.json'}: does not list {trial.name} as {RUN_RECORD} has it; run snakemake again"
-        )
+        raise UserError(f"{folder / 'runs.json'}: does not list {trial.name} as in {RUN_RECORD}; run snakemake again")
     path = place / WEIGHTS_FILE
     if sha256_file(path) != record.weights_sha256:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Where the network's square lies in an image: as in training, unless the pixels have another size than any there."""
+"""Where the network's square lies in an image: as in training, unless training had no pixels of that size."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ SQUARE_TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class Placement:
-    """How one image becomes the network's square, and a map of the network an image again.
+    """How one image becomes the network's square, and how a map of the network is restored to the image.
 
     Attributes:
         shape: (height, width) of the image.
@@ -75,7 +75,7 @@ class Placement:
                 return cls(shape, spacing_mm, square, size, fit)
         network_mm = trained.network_spacing_median_mm
         field = max(1, round(size * network_mm / pixel_mm))
-        crop = ", its margin cut off" if field < max(square) else ""
+        crop = ", with its margin cropped" if field < max(square) else ""
         note = (
             f"pixels of {pixel_mm:.3g} mm, training {_span(trained.spacing_mm)} mm: scaled to {network_mm:.3g} mm{crop}"
         )

@@ -1,4 +1,4 @@
-"""How far a run over image files is: a bar on a terminal, and lines for warnings and failures."""
+"""Progress of a run over image files: a bar on a terminal, and lines for warnings and failures."""
 
 import sys
 import time
@@ -40,7 +40,7 @@ class Progress:
         self._bar.update(self._task, total=n_files)
 
     def advance(self, n_slices: int) -> None:
-        """Count a finished file and its slices; none for one that failed."""
+        """Count a finished file and its slices; 0 slices for a failed file."""
         self.slices += n_slices
         self._bar.update(self._task, advance=1, rate=f"{self.images_per_s:.1f} images/s")
 

@@ -3,7 +3,7 @@
     files -> read and prepare (threads) -> batches -> networks (this thread) -> measure and write (threads)
 
 Slices of several files share a batch. A file's outputs appear together, and its lines in predictions.csv last, so an
-interrupted run continues with the files that have none.
+interrupted run continues with the files that have no lines.
 """
 
 import threading
@@ -65,7 +65,7 @@ class _Open:
         rows, masks: one per slice; None until it is finished, and in `masks` for a network without masks.
         shown: the slice of the overlay, that with the largest mask: its rank, pixels, window and mask.
         left: slices that are not finished.
-        failed: why it is given up.
+        failed: why it failed.
     """
 
     def __init__(self, found: Found, n: int) -> None:
@@ -88,7 +88,7 @@ class _Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run has done: files that were written, that were there before, and that failed with the reason."""
+    """The files that a run wrote, those that were already there, and those that failed, with the reason."""
 
     written: int
     kept: int
@@ -102,8 +102,8 @@ class Segmentation:
         model: the loaded package.
         options: how to segment.
         table: predictions.csv, and truth.csv if there is a truth.
-        truth: what is known of the images, or None.
-        progress: tells the user how far it is, and what is wrong.
+        truth: what is known about the images, or None.
+        progress: shows the user progress and problems.
     """
 
     def __init__(
@@ -177,7 +177,7 @@ class Segmentation:
         return pixels, self.model.prepare(pixels, spacing)
 
     def _usable(self, task: _Task) -> list[_Task]:
-        """The task in a list, or an empty list if its slice cannot be read; then its file is given up."""
+        """The task in a list, or an empty list if its slice cannot be read; then the whole file fails."""
         try:
             task.ready.result()
         except UserError as error:
@@ -220,7 +220,7 @@ class Segmentation:
         file.found.file.close()
 
     def _collect(self, finishing: "deque[tuple[_Task, Future[None]]]", *, at_most: int) -> None:
-        """Take down files whose slices are all finished, in order, until at most so many slices are unfinished."""
+        """Record files whose slices are all finished, in order, until at most `at_most` slices are unfinished."""
         while finishing and (len(finishing) > at_most or finishing[0][1].done()):
             task, future = finishing.popleft()
             try:

@@ -21,13 +21,13 @@ class Table:
     """The csv files of an output folder; a context manager.
 
     Attributes:
-        kept: names of the images whose outputs were there before.
+        kept: names of the images that already had outputs.
     """
 
     def __init__(
         self, folder: Path, settings: Mapping[str, Any], images: Iterable[Found], *, masks: bool, overwrite: bool
     ) -> None:
-        """Read what an earlier run has left, and drop the lines of images whose outputs are not complete.
+        """Read what an earlier run left, and drop the lines of images whose outputs are not complete.
 
         Args:
             folder: the output folder.
@@ -79,7 +79,7 @@ class Table:
         Raises:
             UserError: the file cannot be written.
         """
-        # The truth first: the lines of predictions.csv are what marks an image as done.
+        # The truth first: lines in predictions.csv mark an image as done.
         for name, values in ((TRUTH, [vars(row) for row in truths]), (PREDICTIONS, [row.values() for row in rows])):
             if values:
                 self._append(name, values)
@@ -124,7 +124,7 @@ class Table:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    """The whole lines of a csv; none if it is absent. A killed process may have left part of a line."""
+    """The complete lines of a csv; none if it is absent. A killed process may have left part of a line."""
     if not path.is_file():
         return []
     text = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The folder of `--truth`: masks beside the names of the images, and labels.csv."""
+"""The folder of `--truth`: masks named after the images, and labels.csv."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ LABELS = "labels.csv"
 
 @dataclass
 class Truth:
-    """What a folder knows of the images.
+    """What a folder knows about the images.
 
     Attributes:
         folder: holds masks, named as the images or with `_mask`, `_seg` or `_label` after it, and labels.csv with the

@@ -18,7 +18,7 @@ class Seen(NamedTuple):
 
     Attributes:
         placement: where the network's square lies in the image.
-        constant: whether both percentiles coincide.
+        constant: whether both percentiles are equal.
         mean, std: of the normalized image.
         mask: (height, width) bool, the predicted one; None for a network without masks.
     """
@@ -39,7 +39,7 @@ def unlike(seen: Seen, trained: TrainingImages) -> Iterator[str]:
     if f"{height}x{width}" not in trained.sizes and placement.spacing_mm is None:
         yield f"{height} x {width} px and no spacing, training {' and '.join(trained.sizes)}: give --spacing-mm"
     if seen.constant:
-        yield "nearly all pixels have one intensity: probably not an image of a head"
+        yield "nearly all pixels have the same intensity: probably not an image of a head"
     else:
         for name, value, limits in (("mean", seen.mean, trained.mean), ("spread", seen.std, trained.std)):
             if _outside(value, limits):

@@ -79,8 +79,8 @@ def f1(confusion: NDArray[np.int64]) -> float:
 def auc(positive: NDArray[np.bool_], score: NDArray[np.floating], fold: NDArray[np.integer] | None = None) -> float:
     """Area under the ROC curve: how often a positive outscores a negative, a tie counting half.
 
-    Only pairs within one fold are compared: two folds are two networks, and an offset between their scores is no
-    error of either. Every such pair has the same weight.
+    Only pairs within one fold are compared: two folds are two networks, and an offset between their scores is not
+    an error of either. Every such pair has the same weight.
 
     Args:
         positive: (N,) bool, True for slices of the class in question.

@@ -1,4 +1,4 @@
-"""Two ways from every border pixel to the nearest pixel of another border, with one result.
+"""Two ways to find the nearest pixel of another border, with the same result.
 
 `nearest_by_scan` is compiled where numba can be imported and is several times as fast; `nearest_by_tree` needs
 scipy alone. `mmran.metrics.surface` imports this module on first use, because importing numba takes longer than
@@ -69,7 +69,7 @@ def nearest_by_scan(
     """Distances in mm, (n,) float64 in no particular order, from every border pixel to the nearest of the other.
 
     Each column holds one candidate per row: its nearest target pixel. A pixel finds the best candidate of its row
-    by stepping outwards where the borders lie close together, and by the row's distance transform where they do
+    by stepping outward where the borders lie close together, and by the row's distance transform where they do
     not.
     """
     gaps = _column_gaps(to_border)

@@ -1,7 +1,7 @@
-"""The rulers of the authors' public script, which differ from the paper's equations.
+"""Metrics as the authors' public script computes them, which differ from the paper's equations.
 
-Whether the script made the printed values is unknown. Its HD95 is not here: it hands raw logits to medpy, which takes
-every logit but zero for tumor, so the value depends on the true mask alone.
+Whether the script made the printed values is unknown. Its HD95 is not here: it hands raw logits to medpy, which counts
+every nonzero logit as tumor, so the value depends on the true mask alone.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ def soft_loss_dice(probability: NDArray[np.floating], truth: NDArray[np.bool_]) 
 
 
 def faint_overlap(faint: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[float, float]:
-    """MIoU and MPA of a mask that takes every trace of probability for tumor.
+    """MIoU and MPA of a mask that counts any trace of probability as tumor.
 
     Args:
         faint: (H, W) bool, the pixels with a probability of 1/255 or more.

@@ -31,11 +31,11 @@ NETWORKS: dict[str, str] = {
     "he": "mmran.networks.he:DenseNetMultitask",
     "mb-dcnn": "mmran.networks.mb_dcnn:MBDCNN",
 }
-"""Name -> "module:Class", imported when asked for."""
+"""Name -> "module:Class", imported on first use."""
 
 
 def __getattr__(name: str) -> Any:
-    """MRAM, imported when asked for, as it needs torch."""
+    """MRAM, imported on first use because it needs torch."""
     if name == "MRAM":
         return importlib.import_module(f"{__name__}.mram").MRAM
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -45,7 +45,7 @@ def network_class(name: str) -> "type[Network]":
     """The class of a network.
 
     Args:
-        name: a key of `NETWORKS`, or "package.module:Class" for a network of one's own.
+        name: a key of `NETWORKS`, or "package.module:Class" for your own network.
 
     Raises:
         UserError: no such name, module or class, or it is not a network.
@@ -74,7 +74,7 @@ def build(name: str, *, mask_prior: float | None = None, **options: Any) -> "Net
         **options: of the network's constructor.
 
     Raises:
-        UserError: unknown name or option, or an option has a value that it cannot have.
+        UserError: unknown name or option, or an invalid value of an option.
     """
     complete_options(name, options)
     network = network_class(name)(**options)
@@ -103,7 +103,7 @@ def _log_odds(probability: float) -> float:
     if not isinstance(probability, float) or not 0 < probability < 1:
         raise UserError(
             f"network.mask_prior: {probability!r} is not a number between 0 and 1, such as 0.02; "
-            "data works it out from the training side, null keeps torch's own start"
+            "data computes it from the training slices, null keeps torch's own start"
         )
     return math.log(probability / (1 - probability))
 
@@ -124,7 +124,7 @@ def complete_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def option_names(name: str) -> tuple[str, ...] | None:
-    """Names of a network's options, or None where they cannot be told without importing it.
+    """Names of a network's options, or None if only importing it would tell.
 
     Read from the source text: checking a configuration takes milliseconds, importing torch seconds.
 
@@ -153,7 +153,7 @@ def stride_of(name: str) -> int | None:
 
 
 def _definition(name: str) -> ast.ClassDef | None:
-    """The class as it stands in its source, found without importing it."""
+    """Find the class in its source without importing it."""
     module_name, class_name = _place(name)
     try:
         spec = importlib.util.find_spec(module_name)
@@ -167,7 +167,7 @@ def _definition(name: str) -> ast.ClassDef | None:
 
 @functools.cache
 def _parsed_classes(path: Path, _mtime_ns: int) -> dict[str, ast.ClassDef]:
-    """Name -> class of a source file, parsed again when its time moves."""
+    """Name -> class of a source file, parsed again when its modification time changes."""
     nodes = ast.parse(path.read_text(encoding="utf-8")).body
     return {node.name: node for node in nodes if isinstance(node, ast.ClassDef)}
 

@@ -62,7 +62,7 @@ def complexity(name: str, size: int, **options: Any) -> Complexity:
     _skip_batch_norms(network)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(images)
-    # The counter books a multiplication and an addition for each.
+    # The counter counts a multiplication and an addition for each.
     return Complexity(parameters, counter.get_total_flops() // 2)
 
 

@@ -66,7 +66,7 @@ def _resampled(x: Tensor, size: tuple[int, int], weights: Weights) -> Tensor:
     if (height, width) == tuple(size):
         return x
     if x.device.type == "meta":
-        # Costs are counted here. Interpolation is no convolution, and its products are an artifact of this module.
+        # Costs are counted here. Interpolation is not a convolution, and its products are an artifact of this module.
         return functional.interpolate(x, tuple(size))
     # In float32: bfloat16 cannot represent the positions of pixels beyond the 256th.
     rows = weights(height, size[0], x.device).to(x.dtype)

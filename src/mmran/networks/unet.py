@@ -1,4 +1,4 @@
-"""The walk through a U-Net: down an encoder, through a bottleneck, and up a decoder along the skip connections."""
+"""One pass through a U-Net: down an encoder, through a bottleneck, and up a decoder along the skip connections."""
 
 from collections.abc import Iterable
 

@@ -1,1 +1,1 @@
-"""What a configuration costs, before anything runs: trainings, hours, memory, disk, and the date it would be done."""
+"""What a configuration costs, before anything runs: trainings, hours, memory, disk, and the date it would finish."""

@@ -1,4 +1,4 @@
-"""How fast a network trains: as recorded, or its operations divided by an assumed rate of the machine."""
+"""How fast a network trains: as recorded, or estimated from its operations and an assumed rate of the machine."""
 
 import functools
 import json
@@ -18,7 +18,7 @@ Source: NVIDIA's published training of ResNet-50 v1.5 at 224 pixels in mixed pre
 """
 
 CPU_TFLOPS = 0.15
-"""The same of one CPU thread; measured 0.14 to 0.17 (MMRAN, Res U-Net, Chen et al.) on an AMD EPYC with bfloat16."""
+"""The same for one CPU thread; measured 0.14 to 0.17 (MMRAN, Res U-Net, Chen et al.) on an AMD EPYC with bfloat16."""
 
 WIDTH_POWER = 0.5
 """Narrow layers use less of a machine: the rate is proportional to this power of the width, from 1/8 up to 1."""
@@ -105,7 +105,7 @@ class PastTraining:
 
 
 def read_past_trainings(folders: Iterable[Path]) -> list[PastTraining]:
-    """The finished trainings in folders of results, except those of which a record is damaged or of another version."""
+    """The finished trainings in folders of results, except those whose record is damaged or from another version."""
     past = []
     for i, folder in enumerate(folders):
         for path in sorted(folder.glob("experiments/*/*/runs.json")):
@@ -126,7 +126,7 @@ class PastSpeed:
         images_per_s: mean training speed, validation excluded.
         seconds: mean duration, if a training of as many epochs on the same slices is recorded.
         device_name: the processor or GPU.
-        peak_memory_mb: highest of any; on a GPU of its tensors, else of the process.
+        peak_memory_mb: the highest of all; of tensors on a GPU, else of the process.
     """
 
     images_per_s: float

@@ -59,7 +59,7 @@ def _row(one: TrainJob) -> tuple[str, ...]:
     unit = "GPU-h" if one.gpus else "core-h"
     memory = f"{one.memory_mb} MB"
     if one.peak_memory_mb is not None:
-        # On a GPU the measurement is of the GPU's memory, but memory_mb is the machine's.
+        # On a GPU, the measurement is GPU memory, but memory_mb is the machine's.
         memory = f"{memory}, GPU {one.peak_memory_mb:.0f}" if one.gpus else f"{one.peak_memory_mb:.0f} of {memory}"
     return (
         one.experiment,

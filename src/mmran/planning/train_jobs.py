@@ -151,7 +151,7 @@ def _job(
 
 
 def _trials(config: Config, experiment: Experiment, protocol: str) -> "list[Trial]":
-    """The trials as `train` plans them; none as long as data or split do not exist."""
+    """The trials as `train` plans them; none while data or split do not exist."""
     store, split = config.results / "data" / "slices.h5", config.results / "splits" / f"{protocol}.csv"
     if not (store.is_file() and split.is_file()):
         return []

@@ -1,6 +1,6 @@
-"""Text of the user's for every format of the report, printed as it is and never executed.
+"""User text in every format of the report: printed literally, never executed.
 
-Labels, titles and notes come from a configuration that somebody else may have written. Each function takes plain text
+Labels, titles and notes come from a configuration that someone else may have written. Each function takes plain text
 and returns one line.
 """
 
@@ -8,7 +8,7 @@ import html as _html
 import re
 from collections.abc import Mapping
 
-# Control characters are illegal in XML; direction marks let one text pass for another.
+# Control characters are illegal in XML; direction marks can make one text look like another.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]+")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 
@@ -21,7 +21,7 @@ def line(text: str) -> str:
 def csv_cell(text: str) -> str:
     """Text for a csv cell that no spreadsheet evaluates; a number stays a number, and "-" stays "-".
 
-    A spreadsheet takes a cell that starts with `=`, `+`, `-` or `@` for a formula. An apostrophe marks it as text.
+    A spreadsheet reads a cell that starts with `=`, `+`, `-` or `@` as a formula. An apostrophe marks it as text.
     """
     text = line(text)
     if text[:1] in ("=", "+", "-", "@") and text != "-" and not _NUMBER.fullmatch(text):
@@ -40,7 +40,7 @@ def markdown(text: str) -> str:
     if _NUMBER.fullmatch(text):
         return text
     text = re.sub(r"([\\`*\[\]|~$])", r"\\\1", text)
-    # Within a word an underscore is no markup, and names read better without backslashes.
+    # Within a word, an underscore is not markup, and names read better without backslashes.
     text = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", r"\\_", text)
     text = re.sub(r"^([#+=-]|\d+(?=[.)](?:\s|$)))", _marked, text)
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -49,7 +49,7 @@ def markdown(text: str) -> str:
 
 
 def _marked(found: re.Match[str]) -> str:
-    """The mark of a heading, list or rule, escaped: a backslash in front of it, or behind the number of a list."""
+    """The mark of a heading, list or rule, escaped: a backslash before it, or after the number of a list item."""
     return f"{found[1]}\\" if found[1].isdigit() else f"\\{found[1]}"
 
 

@@ -16,7 +16,7 @@ from mmran.statistics.strata import Stratum
 TITLES = {
     "claims": "The paper's claims",
     "perclass": "Sensitivity, specificity, and precision of each class",
-    "strata": "Tumor sizes, classes, and origins apart",
+    "strata": "Results by tumor size, class, and origin",
     "calibration": "Calibration of the class probabilities",
 }
 INTERVALS_NOTE = "In brackets: 95 % intervals over patient families."
@@ -61,10 +61,10 @@ def claims_table(verdicts: Sequence[Verdict]) -> Table:
     notes = [
         f"{'; '.join(f'{number} {word}' for word, number in sorted(counts.items()))}." if counts else "No claims.",
         "Best p: exact McNemar test of the two printed accuracies, k of 306 slices each, if the better network were "
-        "right wherever the other is. Slices may differ: on how many slices the two may disagree at most for p <= .05; "
-        "a dash where no pairing reaches it.",
+        "right wherever the other is. Slices may differ: the most slices on which the two may disagree for p <= .05; "
+        "a dash if no pairing reaches it.",
         "Ours: differences over patient families, Holm's correction over the claims of a metric. Supported or "
-        "contradicted needs three seeds of both rows: fewer tell two sets of weights apart, not two methods. "
+        "contradicted needs three seeds in both rows: fewer compare two sets of weights, not two methods. "
         "Untestable: fewer seeds that differ, a row at chance, or an absent row.",
     ]
     rows = tuple(tuple(cell(one) for _, cell in columns.values()) for one in verdicts)
@@ -123,14 +123,14 @@ def calibration_table(found: Sequence[Calibration]) -> Table:
         for one in found
     )
     note = (
-        "ECE: expected calibration error in ten bins of equal number. Slope: 1 where probabilities can be taken at "
-        "their word, below 1 where a network is too sure; a dash where no finite slope fits best."
+        "ECE: expected calibration error in ten bins with equal numbers of slices. Slope: 1 if the probabilities are "
+        "calibrated, below 1 if a network is overconfident; a dash if no finite slope fits best."
     )
     return Table("calibration", TITLES["calibration"], columns, rows, (note,))
 
 
 def verdict_counts(rows: Sequence[Mapping[str, str]]) -> str:
-    """How many claims got which verdict, from the lines of claims.csv."""
+    """Number of claims with each verdict, from the lines of claims.csv."""
     counts = Counter(row["verdict"] for row in rows if "verdict" in row)
     return ", ".join(f"{number} {word}" for word, number in sorted(counts.items()))
 

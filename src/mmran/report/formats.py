@@ -20,8 +20,8 @@ class Cell:
 
     Attributes:
         text: what every format prints.
-        best: whether it is set in bold: no row of its column is better.
-        spread: interval or deviation that readers see behind the value, such as "± 1.20"; csv has columns for it.
+        best: whether it is bold: no row of its column is better.
+        spread: interval or deviation that readers see after the value, such as "± 1.20"; csv has columns for it.
     """
 
     text: str
@@ -112,12 +112,12 @@ def to_markdown(table: Table) -> str:
 
 
 _TEX_PACKAGES = r"% Needs \usepackage{booktabs,graphicx}, and \usepackage[T1]{fontenc} unless XeLaTeX or LuaLaTeX runs."
-# Shrinks what is wider than the text and leaves the rest as it is.
+# Shrinks a table that is wider than the text, and leaves others as they are.
 _TEX_FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 
 
 def to_tex(table: Table) -> str:
-    """A LaTeX table as wide as the text at most; its first line names the packages it needs."""
+    """A LaTeX table, at most as wide as the text; its first line names the packages that it needs."""
     table = table.for_readers()
 
     def cell(value: Cell) -> str:

@@ -1,4 +1,4 @@
-"""Sentences below a table: how its experiments were trained, what the split gives away, which results were accepted."""
+"""Sentences below a table: how its experiments were trained, how the split leaks, and which results were accepted."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,9 +24,7 @@ def notes_of(results: Path, protocol: str, rows: Sequence[TableRow]) -> list[str
     if trained:
         notes.append(training_note(trained))
     if NEAREST in labels:
-        notes.append(
-            f"{labels[NEAREST]}: no training; copies class and mask of the training slice that looks most alike."
-        )
+        notes.append(f"{labels[NEAREST]}: no training; copies class and mask of the most similar training slice.")
     report = results / "splits" / f"{protocol}.json"
     if report.is_file() and (leak := leak_note(SplitReport.read(report))):
         notes.append(leak)
@@ -53,7 +51,7 @@ def _size(experiment: Experiment) -> str:
 
 
 def leak_note(report: SplitReport) -> str:
-    """What the split gives away of its test patients; empty where no test slice has a relative in training."""
+    """How much the split leaks about its test patients; empty if no test slice has a relative in training."""
     shared = report.siblings.same_family
     if shared == 0:
         return ""
@@ -64,7 +62,7 @@ def leak_note(report: SplitReport) -> str:
 
 
 def acceptance_notes(accepted: Mapping[str, Iterable[Acceptance]]) -> list[str]:
-    """One sentence per reason for which results of other code were accepted."""
+    """One sentence per reason for accepting results of other code."""
     labels: dict[tuple[str, str], list[str]] = {}
     for label, acceptances in accepted.items():
         for one in acceptances:

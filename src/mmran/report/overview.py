@@ -1,6 +1,6 @@
 """The start page of a report: what was run on which data, how long and where, and every table and figure by its title.
 
-Everything is read from a folder of results; nothing is computed here but sums.
+Everything is read from a folder of results; only sums are computed here.
 """
 
 import csv
@@ -87,8 +87,8 @@ class Overview:
         findings: what the audit found wrong; empty if nothing.
         splits: one sentence per protocol.
         trainings: every experiment.
-        predicted: number of predicted test slices, seeds counted each.
-        accepted: results that a person accepted for other code.
+        predicted: number of predicted test slices, over all seeds.
+        accepted: results that the user accepted for other code.
         tables, figures: in the order of their names, the headline protocol first.
         versions: package -> version, of the trainings and of the machine that wrote this page.
     """
@@ -106,7 +106,7 @@ class Overview:
 
 
 def read_overview(results: Path) -> Overview:
-    """Collect what lies in a folder of results.
+    """Collect the content of a folder of results.
 
     Raises:
         UserError: it holds no trainings, or a file is damaged.
@@ -133,8 +133,8 @@ def read_overview(results: Path) -> Overview:
 
 def _audit(path: Path, synthetic: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The first sentence of an audit, and its findings, which it marks with exclamation marks."""
-    source = "Synthetic slices made by mmran: they show that everything works, and nothing about patients."
-    # The log of the rule starts with an empty line where a progress bar was.
+    source = "Synthetic slices made by mmran: they show that everything works, but nothing about patients."
+    # The rule's log starts with an empty line left by a progress bar.
     lines = path.read_text(encoding="utf-8").strip().splitlines() if path.is_file() else []
     findings: list[str] = []
     inside = False
@@ -185,14 +185,14 @@ def _table(results: Path, path: Path) -> TableEntry:
 
 
 def _headline(name: str, rows: list[dict[str, str]]) -> str:
-    """What a table says in a line: the verdicts on claims, else its last row."""
+    """A table in one line: the verdicts on claims, else its last row."""
     if name in EVIDENCE_TITLES:
         return verdict_counts(rows)
     return headline(rows[-1]) if rows else ""
 
 
 def headline(row: dict[str, str]) -> str:
-    """The numbers of a row of a table's csv, in a line."""
+    """The numbers in one row of a table's csv, in one line."""
     titles = {name: metric.title for name, metric in METRICS.items()}
     titles |= {key: SIZE_TITLES[key] for key in ("params_m", "gmacs")}
     shown = [

@@ -18,19 +18,19 @@ def write_overview(overview: Overview, results: Path) -> list[Path]:
 
 
 def spent(overview: Overview) -> str:
-    """How much was trained and predicted, and on what."""
+    """How much was trained and predicted, and on which machines."""
     trials = sum(training.trials for training in overview.trainings)
     seconds = sum(training.seconds for training in overview.trainings)
     machines = dict.fromkeys(machine for training in overview.trainings for machine in training.machines)
     return (
         f"{trials} trainings of {len({training.experiment for training in overview.trainings})} experiments took "
         f"{duration(seconds)} of training in all, on {'; '.join(machines)}. {overview.predicted} test slices were "
-        "predicted, every seed counted."
+        "predicted, over all seeds."
     )
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it: "48 s", "5.2 min", "31 h"."""
+    """A duration for readers: "48 s", "5.2 min", "31 h"."""
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= size:
             value = seconds / size

@@ -1,4 +1,4 @@
-"""What tables and figures share: reading an experiment's results, and refusing those that do not belong together."""
+"""What tables and figures share: reading an experiment's results, and refusing results that do not belong together."""
 
 import statistics
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The result of a search for a fixed weight against the schedule that needs none: a table and a figure."""
+"""The result of a search for a fixed weight compared with the schedule that needs no search: a table and a figure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Found:
 
     @property
     def schedule(self) -> str:
-        """The training's name for readers."""
+        """Name of the training, for readers."""
         name = self.spec.schedule.name
         return {"dynamic": "Dynamic weights", "freeze": "Freeze training"}.get(name, f"Schedule {name}")
 
@@ -163,9 +163,9 @@ def _notes(found: Found) -> list[str]:
         f"training without a search has the configured values. Hours are of training, on {place}.",
     ]
     if search.trials_per_gpu > 1 and search.device == "cuda":
-        notes.append(f"{search.trials_per_gpu} trials of the search shared a GPU; each counts as its share of it.")
+        notes.append(f"{search.trials_per_gpu} trials of the search shared a GPU; each counts as its share of the GPU.")
     if found.run.device_name != search.device_name:
-        notes.append(f"The training without a search ran on {found.run.device_name}: the hours do not compare.")
+        notes.append(f"The training without a search ran on {found.run.device_name}: the hours are not comparable.")
     return notes
 
 

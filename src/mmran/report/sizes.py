@@ -1,4 +1,4 @@
-"""Tables of kind parameters: how large the networks are, and what they cost where they ran."""
+"""Tables of kind parameters: how large the networks are, and what they cost on the machines that ran them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,9 +32,9 @@ class NetworkSize:
     Attributes:
         name: the experiment.
         parameters: trainable parameters of the network as configured.
-        parameters_full_width: the same at width 1; None where it is not known.
-        multiply_accumulates: of one image; None where it is not known.
-        width, size: factor on the channels, and side of the image in pixels; None where they are not known.
+        parameters_full_width: the same at width 1; None if unknown.
+        multiply_accumulates: of one image; None if unknown.
+        width, size: factor on the channels, and side of the image in pixels; None if unknown.
     """
 
     name: str
@@ -46,7 +46,7 @@ class NetworkSize:
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "NetworkSize":
-        """Build from an entry; what a table does not show is left out.
+        """Build from an entry; values that no table shows are dropped.
 
         Raises:
             KeyError: it has no name or no count.
@@ -71,7 +71,7 @@ def read_sizes(path: Path) -> list[NetworkSize]:
 def parameters_table(
     spec: TableSpec, networks: Sequence[NetworkSize], measured: Mapping[str, Costs] | None = None
 ) -> Table:
-    """A table of the networks' sizes, and of what they cost where they ran.
+    """A table of the networks' sizes, and of their costs on the machines that ran them.
 
     Args:
         spec: what the table shows; the paper's values are `params_m`.

@@ -1,7 +1,6 @@
 """Tables of metrics: a specification and the summaries of its experiments -> our values next to the paper's.
 
-Refuses to combine numbers that were measured on different slices or splits, or under another specification than the
-present one.
+Refuses to combine numbers that were measured on different slices or splits, or under an outdated specification.
 """
 
 import statistics
@@ -19,13 +18,13 @@ from mmran.statistics.intervals import Interval
 COMPANIONS: Mapping[str, Sequence[str]] = {
     "hd95_mm": ("hd95_median_mm", "hd95_overlapping_mm", "n_missed", "n_no_overlap"),
 }
-"""Metric -> those printed next to it, since it misleads alone: a few empty masks decide a mean distance."""
+"""Metric -> the metrics printed next to it, because it misleads alone: a few empty masks dominate a mean distance."""
 HD95_NOTE = (
     "HD95 counts an empty mask as the diagonal of the image. Missed: masks without a pixel. No overlap: masks that "
     "touch no tumor pixel. Both are numbers of slices."
 )
 ONE_SEED_NOTE = (
-    "One seed shows no spread between trainings: a difference between two rows can be one between two seeds."
+    "One seed shows no spread between trainings: a difference between two rows can be a difference between seeds."
 )
 
 
@@ -45,7 +44,7 @@ def metrics_table(
         spec: what the table shows.
         summaries: experiment -> its summary.
         expected_specs: experiment -> SHA-256 of its specification as it is now.
-        uncertainty: intervals, and what is set in bold; without it, the best printed values are.
+        uncertainty: intervals, and what is bold; without it, the best printed values are.
         notes: sentences below the table, after those on protocol and metrics.
 
     Raises:
@@ -111,7 +110,7 @@ def _hidden(key: str, texts: Sequence[str]) -> tuple[Column, Sequence[Cell]]:
 
 
 def _with_companions(metrics: Sequence[str]) -> list[str]:
-    """The metrics in their order, each followed by its companions, none twice."""
+    """The metrics in their order, each followed by its companions, without repetition."""
     names: list[str] = []
     for name in metrics:
         names += [name, *(one for one in COMPANIONS.get(name, ()) if one not in metrics)]
@@ -138,7 +137,7 @@ def _metric_cells(name: str, by_seed: Sequence[Sequence[Values]], uncertainty: U
             spread += [f"[{low}, {high}]"] if low != MISSING else []
             spread = [AT_CHANCE, *spread] if uncertainty.intervals[i][name].at_chance else spread
         if uncertainty:
-            # A column without tests marks nothing: bold has one meaning in a table.
+            # A column without tests marks nothing: bold has a single meaning in a table.
             best = cell.text != MISSING and name in uncertainty.not_worse and uncertainty.not_worse[name][i]
         result.append(Cell(cell.text, best, " ".join(spread)))
     return result
@@ -148,7 +147,7 @@ def _bounds(name: str, interval: Interval) -> tuple[str, str]:
     """Both ends of an interval as printed."""
     if interval.low is None or interval.high is None:
         return MISSING, MISSING
-    # The last decimals of a bound are noise of the resampling.
+    # The last decimals of a bound are resampling noise.
     decimals = max(METRICS[name].decimals - 1, 1)
     low, high = (f"{value * METRICS[name].scale:.{decimals}f}" for value in (interval.low, interval.high))
     return low, high
@@ -175,7 +174,7 @@ def _decimals(name: str, n_seeds: int) -> int:
 
 
 def _marked(texts: Sequence[str], name: str) -> list[Cell]:
-    """Mark the best printed value of a column, and each that equals it; a single value is not the best of anything."""
+    """Mark the best printed value of a column, and each that equals it; a single value is not marked."""
     numbers = [float(text) for text in texts if text != MISSING]
     best = (min if METRICS[name].lower_is_better else max)(numbers) if len(numbers) > 1 else None
     return [Cell(text, best=text != MISSING and float(text) == best) for text in texts]

@@ -1,4 +1,4 @@
-"""How far a table's numbers can be trusted: intervals over patient families, and who is not worse than the best."""
+"""How far a table's numbers can be trusted: intervals over patient families, and rows not worse than the best."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Uncertainty:
             for a single row.
         n_families: number of patient families among the test slices.
         few_families: whether they are too few for the intervals to hold their level.
-        certifies_methods: whether every row has seeds enough for a test to speak of networks instead of weights.
+        certifies_methods: whether every row has enough seeds for a test of networks instead of weights.
     """
 
     intervals: tuple[Mapping[str, Interval], ...]
@@ -41,14 +41,16 @@ class Uncertainty:
         if self.not_worse:
             parts.append("; bold: not shown to be worse than the best of the column, after Holm's correction")
             if not self.certifies_methods:
-                parts.append(". With fewer than three seeds a test speaks of these trained weights, not of networks")
+                parts.append(
+                    ". With fewer than three seeds, a test applies to these trained weights, not to the networks"
+                )
         if unlearned:
             parts.append(f". {AT_CHANCE}: {CHANCE_MEANS}; left out of the tests")
         return f"{''.join(parts)}."
 
 
 def measure(rows: Sequence[Row], metrics: Sequence[str]) -> Uncertainty:
-    """Work out the statistics of a table.
+    """Compute the statistics of a table.
 
     Args:
         rows: its rows, tested on the same slices.

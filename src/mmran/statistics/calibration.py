@@ -1,4 +1,4 @@
-"""calibration.csv and reliability.csv: how far class probabilities can be taken at their word."""
+"""calibration.csv and reliability.csv: how well class probabilities match the share of right predictions."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from mmran.statistics.rows import Row
 
 @dataclass(frozen=True)
 class Calibration:
-    """Calibration of a row: means over its seeds; `slope` is None where no finite one fits best."""
+    """Calibration of a row: means over its seeds; `slope` is None if no finite one fits best."""
 
     row: str
     experiment: str

@@ -18,8 +18,8 @@ class PrintedTest:
     """What two printed accuracies allow at best.
 
     Attributes:
-        best_p: exact McNemar p under the most favorable pairing, in which every slice that the worse network gets
-            right the better one gets right too.
+        best_p: exact McNemar p under the most favorable pairing, in which the better network is right on every slice
+            that the worse one gets right.
         max_discordant: the most slices on which the two may disagree for p to stay within .05; None if even the most
             favorable pairing exceeds it.
     """
@@ -41,7 +41,7 @@ class Verdict:
         protocol: of our rows.
         verdict: "supported" or "contradicted" where our rows differ significantly, each trained with three seeds or
             more; "indistinguishable" where they do not differ; "untestable" where a row is absent or at chance, or
-            where rows of fewer seeds differ, which certifies weights and no method.
+            where rows of fewer seeds differ, which compares sets of weights, not methods.
     """
 
     sentence: str
@@ -82,7 +82,7 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
 
 
 def printed_test(printed_a: float, printed_b: float, n: int = PRINTED_SLICES) -> PrintedTest | None:
-    """Test two printed accuracies as far as print allows; None where one is no number of slices out of n."""
+    """Test two printed accuracies as far as their rounding allows; None if one is not a share of n slices."""
     k_a, k_b = slices_of(printed_a, n), slices_of(printed_b, n)
     if k_a is None or k_b is None:
         return None
@@ -99,7 +99,7 @@ def judge(claims: Sequence[Claim], rows: Mapping[str, Row], bootstrap: Bootstrap
 
     Args:
         claims: of the paper.
-        rows: label -> row; rows that a claim names and that are not there leave it untestable.
+        rows: label -> row; a claim that names an absent row is untestable.
         bootstrap: of the rows' families, shared with other statistics; made here if None.
 
     Returns:

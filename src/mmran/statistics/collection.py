@@ -17,15 +17,15 @@ from mmran.statistics.strata import Example, Stratum, by_stratum, examples
 
 @dataclass(frozen=True)
 class Statistics:
-    """What `mmran compare` works out of a set of rows.
+    """What `mmran compare` computes from a set of rows.
 
     Attributes:
         intervals: every metric of every row.
         comparisons: every row against the reference.
         per_class: sensitivity, specificity, and precision of every class.
-        strata: tumor sizes, classes, and origins of gliomas apart.
+        strata: tumor sizes, classes, and origins of gliomas, separately.
         examples: worst, median, and best slice of every class.
-        calibrations: how far class probabilities can be taken at their word.
+        calibrations: how well class probabilities match the share of right predictions.
         reliability: the bins behind `calibrations`.
         verdicts: on the claims; empty without claims.
     """
@@ -41,13 +41,13 @@ class Statistics:
 
     @classmethod
     def of(cls, rows: Sequence[Row], against: Row, metrics: Sequence[str], claims: Sequence[Claim]) -> "Statistics":
-        """Work everything out.
+        """Compute every statistic.
 
         Args:
             rows: tested on the same slices.
             against: one of them, the reference of the comparisons.
             metrics: of intervals and comparisons.
-            claims: to judge.
+            claims: the claims to judge.
 
         Raises:
             UserError: rows tested different slices, or all slices are of one family or class.
@@ -66,7 +66,7 @@ class Statistics:
         )
 
     def write(self, folder: Path, *, claims: bool) -> None:
-        """Write one csv per kind of statistic; `claims.csv` where claims were asked for."""
+        """Write one csv per kind of statistic; `claims.csv` only if claims were requested."""
         write_csv(folder / "intervals.csv", Interval, self.intervals)
         write_csv(folder / "comparisons.csv", Comparison, self.comparisons)
         write_csv(folder / "perclass.csv", PerClass, self.per_class)

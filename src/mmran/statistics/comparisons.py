@@ -1,6 +1,6 @@
 """Paired differences between rows, with intervals and tests over patient families.
 
-Tests on slices are wrong here: Wilcoxon's or McNemar's test takes the slices of one patient for independent, and calls
+Tests on slices are wrong here: Wilcoxon's or McNemar's test treats the slices of one patient as independent, and calls
 equal networks different in up to 61 % of comparisons at a level of 5 %.
 """
 
@@ -36,11 +36,11 @@ class Comparison:
         p: two-sided.
         p_holm: p after Holm's correction over the rows compared by this metric.
         test: "sign-flip exact", "sign-flip", or "t" over families and seeds; "at chance" where a row has learned
-            nothing of the task (`Row.chance`), and a test would only say that the other was trained.
+            nothing about the task (`Row.chance`), and a test would only show that the other was trained.
         certifies: "methods" with three seeds or more on both sides, else "weights"; copied slices need no seeds.
         n_slices, n_families, n_seeds, against_n_seeds: how many.
         few_families: whether there are too few families for the interval to hold its level.
-        cases, against_cases: SHA-256 of either cases.csv.
+        cases, against_cases: SHA-256 of the two cases.csv files.
     """
 
     row: str
@@ -159,9 +159,9 @@ def _test_of(n_seeds: int, families: Families) -> str:
 
 
 def sign_flip_test(contributions: NDArray[np.float64], seed: int = SEED) -> float:
-    """Two-sided p of families' contributions to a difference: as large a sum if the rows swapped within a family.
+    """Two-sided p of families' contributions to a difference, under random swaps of the two rows within families.
 
-    Exact up to `EXACT_FAMILIES` families; beyond that over `SIGN_FLIPS` random patterns, the observed one included.
+    Exact up to `EXACT_FAMILIES` families; beyond that over `SIGN_FLIPS` random patterns, including the observed one.
 
     Args:
         contributions: (F,) float64.
@@ -184,8 +184,8 @@ def sign_flip_test(contributions: NDArray[np.float64], seed: int = SEED) -> floa
 def _influences(row: Row, metric: str, bootstrap: Bootstrap, pair: tuple[Row, Row]) -> NDArray[np.float64]:
     """(F,) what each family adds to a row's metric, averaged over its seeds.
 
-    Exact for a mean over slices; a jackknife for what is no sum over families; for the median, the share of slices
-    above the median of both rows together, because a median has no useful jackknife.
+    Exact for a mean over slices; a jackknife for metrics that are not sums over families; for the median, the share of
+    slices above the median of both rows together, because a median has no useful jackknife.
     """
     families = bootstrap.families
     if metric == "hd95_median_mm":
@@ -210,7 +210,7 @@ def _share_by_family(values: NDArray[np.float64], row: Row, families: Families) 
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p values for their number.
+    """Adjust p values for multiple tests.
 
     Source: Holm 1979.
     """
@@ -223,7 +223,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def with_holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Adjust the p values of one table, those of each metric together."""
+    """Adjust the p values of one table, metric by metric."""
     result = list(comparisons)
     for metric in dict.fromkeys(one.metric for one in result):
         places = [i for i, one in enumerate(result) if one.metric == metric and one.p is not None]
@@ -234,7 +234,7 @@ def with_holm(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 
 def compare_folders(rows: Sequence[Row], others: Sequence[Row], metrics: Sequence[str]) -> list[Comparison]:
-    """Compare each row with the row at the same place of another folder of results."""
+    """Compare each row with its counterpart from another folder of results."""
     pairs = list(zip(rows, others, strict=True))
     return with_holm([compare(row, other, metric) for metric in metrics for row, other in pairs])
 

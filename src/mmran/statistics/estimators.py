@@ -74,7 +74,7 @@ def _ratio_terms(metric: str, cases: pd.DataFrame) -> tuple[Floats, Floats]:
         overlaps = cases["overlaps"].to_numpy(dtype=np.float64)
         return cases["hd95_mm"].to_numpy(dtype=np.float64) * overlaps, overlaps
     values = slice_values(metric, cases)
-    # A count is a share of the test slices, times their number: a resample has another number of slices.
+    # A count is a share of the test slices times their number, because resamples differ in their number of slices.
     return (values * len(cases), ones) if metric.startswith("n_") else (values, ones)
 
 
@@ -135,13 +135,13 @@ def sensitivities(confusion: Floats) -> Floats:
 
 
 def precisions(confusion: Floats) -> Floats:
-    """(B, K) share of the slices called a class that belong to it: 0 if never called, NaN for an absent class."""
+    """(B, K) share of the slices predicted as a class that belong to it: 0 if none are, NaN for an absent class."""
     values = _divided(np.diagonal(confusion, axis1=1, axis2=2), confusion.sum(axis=1), 0.0)
     return np.where(confusion.sum(axis=2) > 0, values, np.nan)
 
 
 def specificities(confusion: Floats) -> Floats:
-    """(B, K) share of the other classes' slices that are not called the class; NaN where there are none."""
+    """(B, K) share of the other classes' slices that are not predicted as the class; NaN if there are none."""
     called = confusion.sum(axis=1) - np.diagonal(confusion, axis1=1, axis2=2)
     others = confusion.sum(axis=(1, 2))[:, None] - confusion.sum(axis=2)
     return 1 - _divided(called, others, np.nan)
@@ -182,7 +182,7 @@ class Median:
         return np.concatenate([self._of_chunk(chunk) for chunk in np.array_split(weights, 1 + len(weights) // 500)])
 
     def _of_chunk(self, weights: Floats) -> Floats:
-        # In a resample of n slices, a slice occupies as many places in line as it is drawn.
+        # In a resample of n slices, a slice occupies one rank for each time it is drawn.
         last_place = np.cumsum(weights[:, self.family], axis=1)
         n = last_place[:, -1:]
         lower = np.argmax(last_place > (n - 1) // 2, axis=1)

@@ -10,7 +10,7 @@ from typing import Any
 from mmran.files import write_text
 
 DIGITS = 12
-"""Significant digits of a number: more than any reader needs, fewer than the last bits that a library may move."""
+"""Significant digits of a number: more than any reader needs, few enough to hide another library's rounding."""
 
 
 def to_csv(kind: type, records: Sequence[Any]) -> str:
@@ -40,5 +40,5 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.{DIGITS}g}"
     text = str(value)
-    # A spreadsheet runs a cell that begins like a formula.
+    # A spreadsheet evaluates a cell that begins like a formula.
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

@@ -1,6 +1,6 @@
 """95 % intervals: percentile bootstrap of patient families within class, and a t interval over several seeds.
 
-Ten thousand resamples of one shared weight matrix take about a second for a table of 23 rows, one core.
+Ten thousand resamples of one shared weight matrix take about a second on one core for a table of 23 rows.
 """
 
 import math
@@ -29,7 +29,7 @@ class Estimate:
 
     Attributes:
         value: mean over the seeds.
-        resampled: (B,) the same of every resample of the families.
+        resampled: (B,) the same for every resample of the families.
         by_seed: (k,) value of each seed.
     """
 
@@ -64,8 +64,8 @@ class Bootstrap:
     families: Families
     resamples: int = RESAMPLES
     seed: int = SEED
-    # A table compares every row with one, whose estimate it needs each time. The row is kept with its estimate, so
-    # that its id is not given to another.
+    # A table compares every row with the same one, whose estimate it needs each time. The row is kept with its
+    # estimate, so that its id is not reused.
     _known: dict[tuple[int, str], tuple[Row, Estimate | None]] = field(default_factory=dict, repr=False, compare=False)
 
     def estimate(self, row: Row, metric: str) -> Estimate | None:
@@ -102,7 +102,7 @@ class Interval:
         effective_n: independent slices that would be as informative, for a share of slices.
         n_slices, n_families, n_seeds: how many.
         few_families: whether there are too few families for the interval to hold its level.
-        at_chance: whether the row has learned nothing of the task (`Row.chance`).
+        at_chance: whether the row has learned nothing about the task (`Row.chance`).
         cases: SHA-256 of cases.csv.
     """
 
@@ -136,7 +136,7 @@ def percentile_interval(resampled: NDArray[np.float64]) -> tuple[float, float] |
 
 
 def satterthwaite_df(components: Sequence[tuple[float, float]]) -> float:
-    """Degrees of freedom of a sum of variances, each with its own.
+    """Degrees of freedom of a sum of variances, each with its own degrees of freedom.
 
     Source: Satterthwaite 1946.
     """

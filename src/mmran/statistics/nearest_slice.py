@@ -1,8 +1,8 @@
-"""The nearest training slice as a rival: what a network reaches that only recognizes patients.
+"""The nearest training slice as a baseline: what a network that only recognizes patients would reach.
 
-Every test slice gets the class and the mask of the training slice whose 16 x 16 thumbnail lies nearest. It takes
-seconds, knows nothing of tumors, and reaches 97 % accuracy where slices of one patient are on both sides of the split,
-73 % where they are not. Its cases.csv and summary.json are those of an experiment.
+Every test slice gets the class and the mask of the training slice whose 16 x 16 thumbnail is nearest. It takes
+seconds, knows nothing about tumors, and reaches 97 % accuracy if slices of one patient are on both sides of the
+split, 73 % if they are not. It writes cases.csv and summary.json like an experiment.
 """
 
 from pathlib import Path
@@ -70,8 +70,8 @@ def thumbnails(store: SliceStore, numbers: list[int]) -> NDArray[np.float32]:
 
 
 def nearest(wanted: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[np.int64]:
-    """(n,) place of the nearest known thumbnail (m, d) to each wanted one (n, d); of equals, the first."""
-    # Of vectors of length 1, the nearest has the largest scalar product.
+    """(n,) place of the nearest known thumbnail (m, d) to each wanted one (n, d); the first of equals."""
+    # For vectors of length 1, the nearest has the largest scalar product.
     return np.argmax(wanted @ known.T, axis=1)
 
 
@@ -90,7 +90,9 @@ def _predict_fold(
     places = nearest(np.stack([seen[number] for number in tests]), np.stack([seen[number] for number in training]))
     for number, place in zip(tests, places.tolist(), strict=True):
         neighbor = training[place]
-        theirs, own = (store.read(one, check=False)[1] for one in (neighbor, number))  # thumbnails checked both
+        theirs, own = (
+            store.read(one, check=False)[1] for one in (neighbor, number)
+        )  # both were checked for their thumbnails
         mask = resized(theirs != 0, own.shape)
         classes = np.eye(len(CLASS_NAMES), dtype=np.float32)[labels[neighbor] - 1]
         writer.add(number, SEED, fold, mask.astype(np.float32), classes)

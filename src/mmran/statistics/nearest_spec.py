@@ -1,4 +1,4 @@
-"""What the row `nearest-slice` is made by: tables compare it with what the results were made by."""
+"""How the row `nearest-slice` is made; tables compare it with the specification of the results."""
 
 from mmran.config.tables import NEAREST
 from mmran.files import canonical_json
@@ -7,5 +7,5 @@ THUMBNAIL_PX = 16
 
 
 def specification() -> str:
-    """The text of its specification, by which a table knows its results."""
+    """The text of its specification, by which a table recognizes its results."""
     return canonical_json({"name": NEAREST, "thumbnail_px": THUMBNAIL_PX})

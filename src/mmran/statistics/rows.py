@@ -23,7 +23,7 @@ FEW_FAMILIES = 30
 
 
 class Origin(TypedDict):
-    """What identifies a row in a csv file of statistics, whatever the statistic."""
+    """The columns that identify a row in every csv file of statistics."""
 
     row: str
     experiment: str
@@ -98,12 +98,12 @@ class Row:
 
     @property
     def is_copied(self) -> bool:
-        """Whether it copies training slices: nothing is drawn, so that another seed would change nothing."""
+        """Whether it copies training slices: nothing is random, so another seed would change nothing."""
         return self.experiment == NEAREST
 
     @cached_property
     def chance(self) -> frozenset[str]:
-        """Tasks, "masks" or "classes", in which it has learned nothing: it is no better than never looking.
+        """Tasks, "masks" or "classes", in which it has learned nothing: it does no better than without the image.
 
         Masks: mean Dice no higher than that of marking the whole slice, 2 t / (t + a) for a tumor of area t in a slice
         of area a. Classes: accuracy no higher than that of always naming the most frequent class. Over all seeds.
@@ -120,7 +120,7 @@ class Row:
         return frozenset(found)
 
     def at_chance(self, metric: str) -> bool:
-        """Whether it has learned nothing of the task that a metric measures."""
+        """Whether it has learned nothing about the task that a metric measures."""
         return METRICS[metric].needs in self.chance
 
     def on(self, slices: Sequence[int]) -> "Row":
@@ -134,11 +134,11 @@ class Families:
     """The patient families of a test set: the units that a statistic resamples.
 
     Slices of one patient resemble each other, and so do the examinations of one person, which share a family. A
-    statistic that took slices for independent would claim up to ten times too much.
+    statistic that treats slices as independent overstates the evidence up to tenfold.
 
     Attributes:
         names: (F,) sorted.
-        strata: (F,) int64, the class of each family, counted from zero: that of most of its slices.
+        strata: (F,) int64, the class of each family, counted from zero: the class of most of its slices.
     """
 
     names: tuple[str, ...]
@@ -149,17 +149,17 @@ class Families:
         """Find the families of a row's test slices.
 
         Raises:
-            UserError: there is one family, or one class, only.
+            UserError: there is only one family, or only one class.
         """
         cases = row.seeds[0]
         labels = cases.groupby("family")["label"].agg(lambda values: values.mode().iloc[0])
         if len(labels) < 2:
             raise UserError(
-                f"{row.label}: all test slices are of patient family {labels.index[0]}; statistics need two at least"
+                f"{row.label}: all test slices are of patient family {labels.index[0]}; statistics need at least two"
             )
         if labels.nunique() < 2:
             name = CLASS_NAMES[int(labels.iloc[0]) - 1]
-            raise UserError(f"{row.label}: all test slices are of class {name}; statistics need two classes at least")
+            raise UserError(f"{row.label}: all test slices are of class {name}; statistics need at least two classes")
         return cls(tuple(map(str, labels.index)), labels.to_numpy(dtype=np.int64) - 1)
 
     def __len__(self) -> int:
@@ -171,7 +171,7 @@ class Families:
         return len(self) < FEW_FAMILIES
 
     def codes(self, cases: pd.DataFrame) -> NDArray[np.int64]:
-        """(N,) place of each case's family among the names."""
+        """(N,) index of each case's family among the names."""
         place = {name: i for i, name in enumerate(self.names)}
         return np.array([place[name] for name in cases["family"]], dtype=np.int64)
 
@@ -194,7 +194,7 @@ def check_same_slices(rows: Sequence[Row]) -> None:
     """Refuse rows of one table that were tested on different slices.
 
     Raises:
-        UserError: naming two such rows.
+        UserError: names two such rows.
     """
     first = rows[0]
     for row in rows[1:]:

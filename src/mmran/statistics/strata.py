@@ -1,4 +1,4 @@
-"""strata.csv: where a network is good and where it is not, by tumor size and class; worst.csv: which slices to see."""
+"""strata.csv: how well a network does by tumor size and class; worst.csv: which slices to look at."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

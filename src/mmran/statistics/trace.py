@@ -20,13 +20,13 @@ EXTREMES = 3
 
 @dataclass(frozen=True)
 class Trace:
-    """What a cell follows from.
+    """What a cell is computed from.
 
     Attributes:
         printed: the cell.
         metric: its column.
         row: the experiment behind it, with its cases.
-        summary: what its cases add up to.
+        summary: the summary of its cases.
         runs: the trainings that predicted them; empty for the copied slices, which need none.
         folder: where its results are.
     """
@@ -39,7 +39,7 @@ class Trace:
     folder: Path
 
     def lines(self) -> list[str]:
-        """Say it, one fact a line."""
+        """The trace as text, one fact per line."""
         metric, digests = METRICS[self.metric], self.summary.digests
         seeds = ", ".join(str(seed.seed) for seed in self.summary.seeds)
         found = [

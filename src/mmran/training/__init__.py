@@ -1,1 +1,1 @@
-"""One loop for every network; recipes say what happens to a batch."""
+"""One training loop for every network; recipes define what happens to a batch."""

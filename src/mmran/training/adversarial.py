@@ -1,4 +1,4 @@
-"""RV-GAN's game: two generators of masks against one discriminator each."""
+"""Adversarial training of RV-GAN: two mask generators, each against its own discriminator."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, cast
@@ -50,11 +50,11 @@ class Views(NamedTuple):
 class Adversarial(Recipe):
     """Three steps per batch, from the same images:
 
-    1. each generator towards the true masks, by mean squared error;
+    1. each generator toward the true masks, by mean squared error;
     2. the discriminators, twice, by least squares on true masks and on the masks from before step 1;
     3. both generators together, against the discriminators as they are then.
 
-    The fine generator receives the coarse one's feature as a plain input, so that each generator is responsible for
+    The fine generator receives the coarse one's feature as a plain input, so each generator is responsible for
     its own masks only; in step 1 the feature is from before the coarse generator's step. Each step has its
     own optimizer.
 
@@ -114,7 +114,7 @@ class Adversarial(Recipe):
         return torch.tanh(fine.float()), torch.tanh(coarse.float())
 
     def _regress(self, parts: Sequence[Views]) -> tuple[dict[str, Tensor], list[tuple[Tensor, ...]]]:
-        """Step 1. Returns its losses, and the masks of each micro-batch from before it."""
+        """Step 1. Returns its losses, and the masks of each micro-batch before the step."""
         totals: dict[str, Tensor] = {}
         generated = []
         optimizers = (self.optimizers["fine"], self.optimizers["coarse"])

@@ -1,8 +1,9 @@
 """Checkpoints that are whole, verified, and never the only copy.
 
-A checkpoint file is one line of text, `mmran-checkpoint <sha256 of the rest>`, followed by what `torch.save` writes of
-plain values. A write goes to a temporary file that is flushed, read back and compared before it is renamed to
-`latest.ckpt`; the one before stays as `previous.ckpt`. Whenever the process is killed, one of the two is whole.
+A checkpoint file is one line of text, `mmran-checkpoint <sha256 of the rest>`, followed by plain values in
+the format of `torch.save`. A write goes to a temporary file that is flushed, read back, and compared before it is
+renamed to `latest.ckpt`; the earlier one stays as `previous.ckpt`. Whenever the process is killed, one of the two is
+whole.
 
 Imports torch only where a file is written or read: a driver deletes checkpoints without it.
 """
@@ -28,7 +29,7 @@ def write(path: Path, values: dict[str, Any]) -> None:
     """Write values (tensors, numbers, texts, lists, mappings) to a checkpoint file, atomically.
 
     Raises:
-        UserError: the disk is full, not writable, or does not return what was written.
+        UserError: the disk is full or not writable, or does not return what was written.
     """
     import torch
 
@@ -84,7 +85,7 @@ class CheckpointFolder:
     digest: str
 
     def save(self, values: dict[str, Any]) -> None:
-        """Make `values` the latest checkpoint and keep the one before."""
+        """Make `values` the latest checkpoint and keep the previous one."""
         latest, fresh = self.path / "latest.ckpt", self.path / "fresh.ckpt"
         write(fresh, {"digest": self.digest, **values})
         if latest.exists():
@@ -92,10 +93,10 @@ class CheckpointFolder:
         fresh.replace(latest)
 
     def load(self, log: Callable[[str], None]) -> Iterator[tuple[Path, dict[str, Any]]]:
-        """The checkpoints that are whole and of this trial, the newest first.
+        """The intact checkpoints of this trial, the newest first.
 
         Args:
-            log: receives a warning for each file that is not.
+            log: receives a warning for each file that is skipped.
         """
         for name in _NAMES:
             path = self.path / name

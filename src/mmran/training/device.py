@@ -15,7 +15,7 @@ from mmran.training.record import Machine
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _AMPERE = (8, 0)
-"""Compute capability from which float32 convolutions round to TF32."""
+"""Lowest compute capability at which float32 convolutions round to TF32."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Compute:
         torch.manual_seed(seed)
         # `use_deterministic_algorithms` does the same, and imports torch's compiler for 2.5 CPU seconds.
         torch.set_deterministic_debug_mode("error" if deterministic else "default")
-        # Deterministic mode would also fill every new tensor, which costs time and hides nothing here:
-        # no operation of ours reads memory that it has not written.
+        # Deterministic mode would also fill every new tensor, which costs time for nothing here:
+        # none of our operations reads memory that it has not written.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = gpu and not deterministic
         torch.backends.cudnn.deterministic = deterministic
@@ -81,7 +81,7 @@ class Compute:
         return torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
 
     def machine(self) -> Machine:
-        """What the record of a run says about it."""
+        """The machine, as the record of a run describes it."""
         cuda = self.device.type == "cuda"
         rounds = cuda and torch.backends.cudnn.allow_tf32 and torch.cuda.get_device_capability(self.device) >= _AMPERE
         return Machine(

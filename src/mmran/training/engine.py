@@ -1,7 +1,7 @@
 """The one training loop: data, order, validation, checkpoints and logging for every network.
 
 The recipe decides what happens to one batch. The loop knows no Ray and no Snakemake, and every random number follows
-from (seed, epoch, slice), so that a training that is killed and restarted ends in the same bits on a CPU.
+from (seed, epoch, slice), so that a training that is killed and restarted ends with the same bits on a CPU.
 """
 
 import contextlib
@@ -129,7 +129,7 @@ class _Loop:
         return options.selection if stage + 1 == len(self.recipe.stages()) else options.stage_selection
 
     def _complete(self, row: HistoryRow, saver: Saver) -> None:
-        """Count an epoch, keep its weights if they are the best, and hand a snapshot to the saver."""
+        """Count an epoch, keep its weights if they are the best, and pass a snapshot to the saver."""
         state = self.state
         state.history.append(row)
         state.epoch += 1
@@ -185,7 +185,7 @@ class _Loop:
         return row
 
     def _values(self, stage: Stage) -> dict[str, float]:
-        """What the recipe reports of an epoch, and the learning rate where it changes."""
+        """What the recipe reports about an epoch, and the learning rate if it changes."""
         options, values = self.experiment.training, self.recipe.values(stage, self.state.epoch)
         if options.learning_rate_schedule == "constant" and not options.warmup_epochs:
             return values
@@ -259,7 +259,7 @@ class _Loop:
     def _restore(self, recipe: Recipe, saved: dict[str, Any]) -> None:
         stages = recipe.stages()
         state = State.from_values(saved["state"], stages)
-        # In this order: a stage may begin by handing on weights, and the checkpoint is from after that.
+        # In this order: a stage may begin by copying weights, and the checkpoint was written after that.
         recipe.begin(stages[state.stage])
         recipe.network.load_state_dict(saved["network"])
         for name, optimizer in recipe.optimizers.items():

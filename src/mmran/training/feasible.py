@@ -19,7 +19,7 @@ from mmran.networks.encoder_weights import load_encoder
 from mmran.training.preflight import check_options, check_single_slices
 from mmran.training.recipe import Recipe
 
-_ANY_PRIOR = 0.5  # of `mask_prior: data`, which depends on the slices; any number shows whether the network takes one
+_ANY_PRIOR = 0.5  # of `mask_prior: data`, which depends on the slices; any number shows whether the network accepts one
 
 
 def refuse_impossible(experiment: Experiment) -> None:
@@ -46,7 +46,7 @@ def refuse_impossible(experiment: Experiment) -> None:
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
     except Exception as error:
-        # The code of a network from outside may fail in any way.
+        # The code of an external network may fail in any way.
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise UserError(f"{where}: network {spec.name} cannot be built ({reason})") from error
 

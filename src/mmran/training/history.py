@@ -89,7 +89,7 @@ def write_history(path: Path, rows: Sequence[HistoryRow]) -> None:
 
 
 def read_history(path: Path) -> list[HistoryRow]:
-    """Read a history.csv; returns no rows where there is no file.
+    """Read a history.csv; without a file, return no rows.
 
     Raises:
         UserError: the file is damaged.

@@ -27,7 +27,7 @@ def cosine(epoch: int, n_epochs: int) -> float:
 LEARNING_RATE_SCHEDULES: Mapping[str, Callable[[int, int], float]] = MappingProxyType(
     {"constant": constant, "cosine": cosine}
 )
-"""Name -> schedule, as `training.learning_rate_schedule` takes it."""
+"""Name -> schedule, as `training.learning_rate_schedule` accepts it."""
 
 
 def learning_rate_share(options: Training, epoch: int, n_epochs: int) -> float:

@@ -14,7 +14,7 @@ def choose_mask_prior(spec: NetworkSpec, training: ResidentSlices) -> float | No
     `mask_prior: data` means the share of tumor pixels in the training slices, at the network's size.
 
     Raises:
-        UserError: the training slices have no tumor pixels, or nothing else.
+        UserError: the training slices have no tumor pixels, or only tumor pixels.
     """
     asked = spec.mask_prior
     if asked is None or not starts_masks(spec.name):

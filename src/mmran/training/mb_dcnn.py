@@ -53,7 +53,7 @@ class Bootstrapping(Multitask):
     own_losses = ("segmentation",)
 
     def stages(self) -> tuple[Stage, ...]:
-        """A third of the epochs each; if 3 does not divide them, the earlier stages are longer.
+        """A third of the epochs each; if they are not divisible by 3, the earlier stages are longer.
 
         Raises:
             UserError: fewer epochs than stages.
@@ -161,7 +161,7 @@ def rank_loss(mask_logits: Tensor, masks: Tensor, *, hardest: int = HARDEST, mar
 
     max(0, q - p + margin), averaged over all pairs of the tumor pixels of lowest probability p and the background
     pixels of highest probability q in an image, then over the batch. An image with fewer pixels of a class than are
-    compared is filled up with perfect ones.
+    compared is padded with perfect ones.
 
     Source: Xie et al. 2020.
 
@@ -169,7 +169,7 @@ def rank_loss(mask_logits: Tensor, masks: Tensor, *, hardest: int = HARDEST, mar
         mask_logits: (B, 1, H, W), any floating dtype.
         masks: (B, 1, H, W), 0 or 1.
         hardest: number of pixels of each class to compare.
-        margin: wanted distance of the two probabilities.
+        margin: desired distance between the two probabilities.
     """
     probabilities = torch.sigmoid(mask_logits.float()).flatten(1)  # (B, pixels)
     tumor = masks.flatten(1) > 0.5

@@ -1,4 +1,4 @@
-"""Values of the configuration that name a function: one of mmran's, or "package.module:function" from outside."""
+"""Values of the configuration that name a function: one of mmran's, or an external "package.module:function"."""
 
 import importlib
 from collections.abc import Callable, Mapping

@@ -18,7 +18,7 @@ BETAS = (0.9, 0.999)
 SGD_MOMENTUM = 0.9
 
 _IMPLEMENTATION = ("fused", "foreach", "capturable")
-"""Options of a parameter group that choose the kernel, which depends on the device."""
+"""Options of a parameter group that select the kernel, which depends on the device."""
 
 Parameters = list[nn.Parameter]
 
@@ -57,7 +57,7 @@ def _sgd(parameters: Parameters, lr: float, weight_decay: float, betas: tuple[fl
 OPTIMIZERS: Mapping[str, Callable[..., torch.optim.Optimizer]] = MappingProxyType(
     {"adam": _adam, "adamw": _adamw, "sgd": _sgd}
 )
-"""Name -> optimizer, as `training.optimizer` takes it."""
+"""Name -> optimizer, as `training.optimizer` accepts it."""
 
 
 def make_optimizer(
@@ -69,9 +69,9 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """The experiment's optimizer over parameters.
 
-    Adam and AdamW are one fused kernel: a tenth of a small training's time would go into many small ones.
+    Adam and AdamW run as one fused kernel: many small ones would take a tenth of a small training's time.
 
-    One from outside, "package.module:function", is called as function(parameters, lr=..., weight_decay=...); a class
+    An external one, "package.module:function", is called as function(parameters, lr=..., weight_decay=...); a class
     of torch.optim is such a function.
 
     Args:
@@ -81,7 +81,7 @@ def make_optimizer(
         betas: of Adam and AdamW.
 
     Raises:
-        UserError: no such optimizer, or what it names makes none.
+        UserError: no such optimizer, or the function does not return one.
     """
     name, parameters = options.optimizer, list(parameters)
     make = named("training.optimizer", name, OPTIMIZERS)
@@ -92,9 +92,7 @@ def make_optimizer(
     except TypeError as error:
         raise UserError(f"training.optimizer: {name} does not take lr and weight_decay ({error})") from error
     if not isinstance(optimizer, torch.optim.Optimizer):
-        raise UserError(
-            f"training.optimizer: {name} makes a {type(optimizer).__name__}, expected an optimizer of torch"
-        )
+        raise UserError(f"training.optimizer: {name} makes a {type(optimizer).__name__}, expected a torch optimizer")
     return optimizer
 
 
@@ -111,7 +109,7 @@ def clip_gradients(optimizer: torch.optim.Optimizer, norm: float) -> None:
 
 
 def restore(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Load an optimizer's state, but keep the kernels of this device: the checkpoint may be from another one."""
+    """Load an optimizer's state, but keep the kernels of this device: the checkpoint may be from another device."""
     groups = [
         {**saved, **{key: here[key] for key in _IMPLEMENTATION if key in here}}
         for saved, here in zip(state["param_groups"], optimizer.param_groups, strict=True)

@@ -15,7 +15,7 @@ from mmran.training.schedules import SCHEDULES
 
 
 def check_options(experiment: Experiment) -> None:
-    """Refuse numbers that no training can use, wherever the specification is from.
+    """Refuse numbers that no training can use, whatever wrote the specification.
 
     Raises:
         UserError: a number is out of range.
@@ -27,7 +27,7 @@ def check_options(experiment: Experiment) -> None:
     if not (math.isfinite(options.learning_rate) and options.learning_rate > 0):
         raise UserError(f"training.learning_rate: {options.learning_rate} is not a finite number above 0")
     if not (math.isfinite(options.weight_decay) and options.weight_decay >= 0):
-        raise UserError(f"training.weight_decay: {options.weight_decay} is not a finite number of 0 or more")
+        raise UserError(f"training.weight_decay: {options.weight_decay} is not a finite number >= 0")
     if not 0 <= options.warmup_epochs < options.epochs:
         raise UserError(
             f"training.warmup_epochs: {options.warmup_epochs} is not within 0..{options.epochs - 1}; training.epochs "
@@ -76,7 +76,7 @@ def check_single_slices(experiment: Experiment, n: int | None = None) -> None:
 
 
 def _takes_single_slices(experiment: Experiment) -> bool:
-    """Whether a forward pass in training mode takes one slice; on the meta device, which computes shapes alone."""
+    """Whether a forward pass in training mode accepts one slice; on the meta device, which computes only shapes."""
     size = experiment.input.size
     with torch.device("meta"):
         network = build(experiment.network.name, **experiment.network.arguments)

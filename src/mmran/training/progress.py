@@ -22,7 +22,7 @@ class Progress:
         self._last = 0.0
 
     def step(self, epoch: int, done: int, images: int, began: float) -> None:
-        """Print the progress within an epoch, on a terminal only: a log file keeps whole epochs."""
+        """Print the progress within an epoch, only on a terminal: a log file lists whole epochs."""
         now = time.perf_counter()
         if not sys.stderr.isatty() or now - self._last < self.INTERVAL_SECONDS:
             return

@@ -23,7 +23,7 @@ def publish(trials: Sequence[Trial], spec: str, output: Path) -> None:
     Raises:
         UserError: the folder is not writable, or a trial is not finished.
     """
-    with locked(output / ".lock", f"{output}: another process publishes here; waiting for it"):
+    with locked(output / ".lock", f"{output}: another process is publishing here; waiting for it"):
         sweep_partial(output)
         (output / "runs.json").unlink(missing_ok=True)
         _link_trials(trials, output)

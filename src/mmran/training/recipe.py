@@ -56,7 +56,7 @@ class Recipe(ABC):
     """
 
     own_losses: tuple[str, ...] = ()
-    """The losses that the recipe has itself, so that none from outside can replace them."""
+    """Losses built into the recipe, which external losses cannot replace."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Recipe(ABC):
 
     @abstractmethod
     def begin(self, stage: Stage) -> None:
-        """Enter a stage: set `optimizers`, freeze or hand on weights. Called again when a stage is resumed."""
+        """Enter a stage: set `optimizers`, freeze or copy weights. Called again when a stage resumes."""
 
     def begin_epoch(self, stage: Stage, epoch: int) -> None:
         """Set the learning rates of an epoch, counted from 0 within the stage."""
@@ -105,7 +105,7 @@ class Recipe(ABC):
         """
 
     def values(self, stage: Stage, epoch: int) -> dict[str, float]:
-        """What the history records of an epoch beside its losses, such as the task weights."""
+        """What the history records about an epoch besides its losses, such as the task weights."""
         return {}
 
     def compiled(self) -> tuple[nn.Module, ...]:
@@ -148,7 +148,7 @@ class Recipe(ABC):
         self.scaler.scale(loss).backward(inputs=inputs)
 
     def update(self, *optimizers: torch.optim.Optimizer) -> None:
-        """Step optimizers by the gradients that `backward` added up, clipped if the experiment says so."""
+        """Step optimizers with the gradients that `backward` accumulated, clipped if the experiment asks for it."""
         clip = self.experiment.training.gradient_clip
         for optimizer in optimizers:
             if clip is not None:
@@ -161,8 +161,8 @@ class Recipe(ABC):
 def micro_batch_count(n: int, batch_size: int, accumulate: int) -> int:
     """The number of micro-batches of a batch.
 
-    None is larger than those of a full batch by more than one slice. None holds a single slice, of which batch norm
-    has no variance where a map is one pixel, unless those of a full batch do.
+    A micro-batch is at most one slice larger than those of a full batch. It never holds a single slice, for which batch
+    norm has no variance if a map is one pixel, unless those of a full batch do.
 
     Args:
         n: slices of the batch.
@@ -179,7 +179,7 @@ def make_recipe(experiment: Experiment, compute: Compute, mask_prior: float | No
     Args:
         experiment: what to build.
         compute: device and precision.
-        mask_prior: see `mmran.networks.build`; weights that are loaded afterwards need none.
+        mask_prior: see `mmran.networks.build`; not needed if weights are loaded afterward.
     """
     spec = experiment.network
     network = build(spec.name, mask_prior=mask_prior, **spec.arguments).to(compute.device)

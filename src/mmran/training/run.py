@@ -26,7 +26,7 @@ from mmran.training.trial import RECORD, RESULTS, WEIGHTS, Trial
 
 
 def say(line: str) -> None:
-    """Print a line at once: whoever reads through a pipe wants each epoch when it ends."""
+    """Print a line and flush: a reader behind a pipe wants each epoch as it ends."""
     print(line, flush=True)
 
 
@@ -38,7 +38,7 @@ def run_trial(
     log: Callable[[str], None] = say,
     on_epoch: Callable[[HistoryRow], None] | None = None,
 ) -> Path:
-    """Train a trial, unless it is finished; returns its folder with weights.safetensors, history.csv and run.json.
+    """Train a trial unless it is finished; return its folder with weights.safetensors, history.csv and run.json.
 
     Args:
         trial: what to train.
@@ -48,13 +48,13 @@ def run_trial(
         on_epoch: receives the history row of each epoch.
 
     Raises:
-        UserError: the data, the machine or the training stops it, in one line.
+        UserError: the data, the machine, or the training is at fault.
     """
-    with locked(trial.folder / "lock", f"{trial.folder}: another process trains this; waiting for it"):
+    with locked(trial.folder / "lock", f"{trial.folder}: another process is training this; waiting for it"):
         sweep_partial(trial.folder)
         name = f"{trial.experiment.name} {trial.name}"
         if trial.finished():
-            log(f"{name}: trained before, kept")
+            log(f"{name}: already trained, kept")
             return trial.folder
         if damage := trial.damage():
             log(f"warning: {name}: {damage}; training it again")
@@ -89,7 +89,7 @@ def run_trial(
 def _watched(
     trial: Trial, on_epoch: Callable[[HistoryRow], None] | None
 ) -> Iterator[Callable[[HistoryRow], None] | None]:
-    """What receives each epoch: TensorBoard too, if the experiment says so."""
+    """What receives each epoch: TensorBoard too, if the experiment asks for it."""
     if not trial.experiment.training.tensorboard:
         yield on_epoch
         return
@@ -140,7 +140,7 @@ def load_recipe(trial: Trial, folder: Path, compute: Compute) -> Recipe:
         compute: where to put the network.
 
     Raises:
-        UserError: the folder holds another training, or its weights are not the recorded ones.
+        UserError: the folder holds another training, or its weights do not match the record.
     """
     from safetensors.torch import load_file
 

@@ -1,4 +1,4 @@
-"""Checkpoints written in the background, at most every few minutes, and always when a training is stopped."""
+"""Checkpoints written in the background, at most every few minutes, and always when a training stops."""
 
 import atexit
 import time
@@ -16,8 +16,8 @@ from mmran.training.checkpoint import CheckpointFolder
 class Saver:
     """Keeps the newest snapshot in memory and writes it in a thread when it is due.
 
-    Used as a context: leaving it, also by an exception, by Ctrl-C or by SIGTERM, writes the newest snapshot. So does
-    the end of the process, which is all that a training in a thread, as in a Ray worker, sees of SIGTERM. Only SIGKILL
+    A context manager: leaving it writes the newest snapshot, even after an exception, Ctrl-C, or SIGTERM. So does the
+    end of the process, which is all that a training in a thread, as in a Ray worker, notices of SIGTERM. Only SIGKILL
     loses what was trained since the last write.
     """
 
@@ -40,10 +40,10 @@ class Saver:
         return self
 
     def offer(self, snapshot: dict[str, Any]) -> None:
-        """Take over a snapshot that no longer changes, and start to write it if it is due.
+        """Accept a snapshot that no longer changes, and start writing it if it is due.
 
         Raises:
-            UserError: the write before failed.
+            UserError: the previous write failed.
         """
         self._newest = snapshot
         if time.monotonic() - self._wrote_at < self._seconds:
@@ -53,7 +53,7 @@ class Saver:
         self._write(snapshot)
 
     def flush(self) -> None:
-        """Write the newest snapshot if it is not written yet, and wait until it is on the disk.
+        """Write the newest snapshot unless it is already written, and wait until it is on the disk.
 
         Raises:
             UserError: a write failed.
@@ -75,7 +75,7 @@ class Saver:
             self._thread.shutdown()
 
     def _write_at_exit(self) -> None:
-        # Threads have ended by now, the writing one among them.
+        # Threads have ended by now, including the one that writes.
         if self._newest is not None:
             self._folder.save(self._newest)
 

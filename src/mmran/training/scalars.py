@@ -13,7 +13,7 @@ _WRITER = "tensorboardX"  # comes with ray[tune]
 
 
 def require_writer() -> None:
-    """Refuse `training.tensorboard: true` where nothing can write scalars.
+    """Refuse `training.tensorboard: true` if nothing can write scalars.
 
     Raises:
         UserError: tensorboardX is not installed.
@@ -26,7 +26,7 @@ def require_writer() -> None:
 
 
 class Scalars:
-    """Writes the rows of a history for TensorBoard. Used as a context, which closes the file."""
+    """Writes the rows of a history for TensorBoard; a context manager that closes the file."""
 
     def __init__(self, folder: Path) -> None:
         """Prepare to write.
@@ -45,16 +45,16 @@ class Scalars:
         return self
 
     def write(self, row: HistoryRow) -> None:
-        """Write one epoch. The first one replaces what an earlier process wrote from that epoch on."""
+        """Write one epoch. The first one replaces what an earlier process wrote from that epoch onward."""
         if self._writer is None:
             from tensorboardX import SummaryWriter
 
-            # File names have the time in seconds; the epoch keeps those of one second apart.
+            # File names contain the time in seconds; the epoch distinguishes files of the same second.
             suffix = f".{row.epoch:06d}"
             self._writer = SummaryWriter(str(self._folder), purge_step=row.epoch, filename_suffix=suffix)
         for name, value in scalars(row).items():
             self._writer.add_scalar(name, value, row.epoch)
-        # Whoever watches wants the epoch now, and a killed process closes no file.
+        # A viewer wants the epoch now, and a killed process does not close its file.
         self._writer.flush()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -63,7 +63,7 @@ class Scalars:
 
 
 def scalars(row: HistoryRow) -> Mapping[str, float]:
-    """Name -> value of an epoch, grouped as TensorBoard shows them."""
+    """Name -> value for an epoch, grouped as TensorBoard shows them."""
     found: dict[str, float | None] = {f"train/{name}": value for name, value in row.losses.items()}
     found |= {f"schedule/{name}": value for name, value in row.values.items()}
     found |= {"val/dice": row.val_dice, "val/acc": row.val_acc, "val/score": row.score}

@@ -62,7 +62,7 @@ def freeze(epoch: int, n_epochs: int) -> TaskWeights:
 
 
 def dynamic(epoch: int, n_epochs: int) -> TaskWeights:
-    """From segmentation alone towards classification: alpha = epoch / n_epochs.
+    """From segmentation alone toward classification: alpha = epoch / n_epochs.
 
     Source: Eq. 15, with epochs counted from 0, so that training begins with segmentation only.
 
@@ -89,7 +89,7 @@ SCHEDULES: Mapping[str, Schedule] = MappingProxyType({"fixed": fixed, "freeze": 
 def task_weights(schedule: ScheduleSpec, epoch: int, n_epochs: int) -> TaskWeights:
     """The weights of one epoch under an experiment's schedule.
 
-    A schedule from outside, "package.module:function", is called as function(epoch, n_epochs) and returns alpha.
+    An external schedule, "package.module:function", is called as function(epoch, n_epochs) and returns alpha.
 
     Args:
         schedule: of the experiment.

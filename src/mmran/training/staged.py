@@ -19,9 +19,9 @@ class Staged(Multitask):
     """The Dice loss of the segmentation part for half the epochs, then the compound loss of the whole network.
 
     The schedule of task weights runs over the second stage, which starts with a new optimizer. Until then the rest
-    of the network neither moves nor collects running statistics.
+    of the network neither changes nor collects running statistics.
 
-    Source: Mehta et al. 2018. The number of epochs of each stage is not stated: half each, an odd one to the second.
+    Source: Mehta et al. 2018. The number of epochs of each stage is not stated; half each, an odd one to the second.
     """
 
     def stages(self) -> tuple[Stage, ...]:
@@ -32,7 +32,7 @@ class Staged(Multitask):
         """
         epochs = self.experiment.training.epochs
         if epochs < 2:
-            raise UserError(f"training.epochs: {epochs} is too few for two stages, as of y-net; set 2 or more")
+            raise UserError(f"training.epochs: {epochs} is too few for the two stages of y-net; set 2 or more")
         return Stage(SEGMENTATION, epochs // 2), Stage(JOINT, epochs - epochs // 2)
 
     def begin(self, stage: Stage) -> None:

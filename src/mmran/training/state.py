@@ -1,4 +1,4 @@
-"""Where a training is: what a checkpoint keeps of it beside its weights and optimizers."""
+"""Where a training is: what a checkpoint keeps besides weights and optimizers."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +10,7 @@ from mmran.training.recipe import Stage
 
 @dataclass
 class State:
-    """The position of a training, beside its weights and optimizers.
+    """The position of a training, without its weights and optimizers.
 
     Attributes:
         stage: index of the current stage.

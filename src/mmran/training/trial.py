@@ -1,6 +1,6 @@
 """A trial: one experiment with one seed and one fold, identified by a digest of everything that decides its weights.
 
-Imports no torch, so that a driver plans trials in a moment; `mmran.training.run` trains them.
+Imports no torch, so a driver plans trials quickly; `mmran.training.run` trains them.
 """
 
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ class Trial:
         return self.work.parent / "tensorboard" / self.experiment.name / self.split.stem / self.name
 
     def finished(self) -> bool:
-        """Whether the trial has ended and its files are as they were written."""
+        """Whether the trial has ended and its files are intact."""
         return self.record_path.is_file() and self.damage() is None
 
     def damage(self) -> str | None:

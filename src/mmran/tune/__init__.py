@@ -1,1 +1,1 @@
-"""Many trials on the CPUs and GPUs at hand. The only package that knows Ray."""
+"""Many trials on the available CPUs and GPUs. The only package that knows Ray."""

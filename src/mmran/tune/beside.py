@@ -16,8 +16,8 @@ from mmran.tune.places import cache_problem, scratch_folder, short_parent
 def run_beside_head(command: Sequence[str], cpus: int, gpus: int) -> int:
     """Run a command whose trainings share a head on this machine; returns its exit code.
 
-    SIGINT and SIGTERM are passed on to the command and all it started; a lost terminal (SIGHUP) is passed on as
-    SIGTERM, so that trainings save what they have. The head stops when the command has ended.
+    SIGINT and SIGTERM are passed on to the command and everything it started; a lost terminal (SIGHUP) is passed on as
+    SIGTERM, so trainings save their progress. The head stops when the command has ended.
 
     Args:
         command: program and arguments.
@@ -57,7 +57,7 @@ def run_passing_signals(command: Sequence[str], environment: dict[str, str]) -> 
         elif child.poll() is None:
             os.killpg(child.pid, signal.SIGTERM if number == signal.SIGHUP else number)
 
-    # Before there is a child: a signal that arrives while it starts is passed on once it runs.
+    # Before the child exists: a signal that arrives while it starts is passed on once it runs.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, pass_on)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # as under nohup
@@ -67,12 +67,12 @@ def run_passing_signals(command: Sequence[str], environment: dict[str, str]) -> 
     except FileNotFoundError as error:
         raise UserError(f"{command[0]}: no such command; is the environment with snakemake activated?") from error
     except PermissionError as error:
-        raise UserError(f"{command[0]}: not a program that can be run ({error.strerror})") from error
+        raise UserError(f"{command[0]}: cannot be run ({error.strerror})") from error
     for arrived in early:
         pass_on(arrived)
     code = child.wait()
     if code < 0:
-        # Killed before it could stop what it had started.
+        # Killed before it could stop the processes that it had started.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGTERM)
     return code if code >= 0 else 128 - code

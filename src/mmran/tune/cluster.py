@@ -29,16 +29,16 @@ class TrialResources:
 
     @property
     def gpu_share(self) -> float:
-        """The part of a GPU that a trial leases."""
+        """The fraction of a GPU that a trial leases."""
         return 1 / self.trials_per_gpu if self.gpus else 0
 
     @property
     def at_a_time(self) -> int:
-        """Trials that a private head runs side by side; the GPUs decide, if there are any."""
+        """Trials that a private head runs side by side; limited by the GPUs if there are any."""
         return max(1, self.gpus * self.trials_per_gpu)
 
     def for_ray(self) -> dict[str, float]:
-        """In Ray's terms."""
+        """The same as Ray's options."""
         return {"cpu": self.threads, "gpu": self.gpu_share}
 
 
@@ -69,7 +69,7 @@ def connected(resources: TrialResources) -> Iterator[None]:
         os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
         # Otherwise Ray warns that a worker without a GPU will see all of them in a future version.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        # A conda environment rarely has the patch version of the Python that runs the head; Ray would insist on it.
+        # Ray would insist on the patch version of the head's Python, which a conda environment rarely has.
         os.environ.setdefault("RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL", "minor")
         _connect(os.environ["RAY_ADDRESS"])
         import ray
@@ -96,7 +96,7 @@ def _connect(address: str) -> None:
         # ray.init would retry for 20 s before it reports that authentication failed.
         GcsClient(address=address)
         ray.init(address=address, log_to_driver=False, logging_level="error", runtime_env=_runtime_environment())
-        # Ray has replaced the handler by a silent exit.
+        # Ray has replaced the handler with a silent exit.
         signal.signal(signal.SIGTERM, on_sigterm)
     except ray.exceptions.AuthenticationError as error:
         token = "is" if os.environ.get("RAY_AUTH_MODE") == "token" else "is not"
@@ -111,14 +111,14 @@ def _connect(address: str) -> None:
 
 
 def _runtime_environment() -> dict[str, Any] | None:
-    """This job's Python for its workers if the head has another one; workers then take seconds longer to start."""
+    """This job's Python for its workers if the head has a different one; workers then start seconds later."""
     if os.environ.get(HEAD_PYTHON, python_identity()) == python_identity():
         return None
     return {"py_executable": sys.executable, "env_vars": {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}}
 
 
 def _check_room(resources: TrialResources) -> None:
-    """Refuse a trial that fits on no machine: Ray would wait for one without a word."""
+    """Refuse a trial that fits on no machine: Ray would wait silently for a larger one."""
     import ray
 
     asked = resources.for_ray()

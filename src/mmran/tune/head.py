@@ -76,7 +76,7 @@ def _environment(port: int) -> dict[str, str]:
         "RAY_USAGE_STATS_ENABLED": "0",
         HEAD_PYTHON: python_identity(),
         # Ray replaces 127.0.0.1 by this machine's address in its network and listens on all interfaces, unless
-        # clusters are disabled. The switch is named after the systems on which that is the default.
+        # clusters are disabled. The variable is named after the systems where that is the default.
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         # Otherwise the first job would make Ray start one idle worker for every CPU of the machine.
         "RAY_prestart_worker_first_driver": "0",
@@ -92,7 +92,7 @@ def _command(address: str, cpus: int, gpus: int, temporary: Path) -> list[str]:
 
 
 def python_identity() -> str:
-    """What distinguishes the Python environment of this process: its prefix and the program behind its links.
+    """The identity of this process's Python environment: its prefix, and its program with links resolved.
 
     `python` and `python3` of one environment are the same; comparing the names would make Ray build a runtime
     environment for every job, which takes seconds.
@@ -143,7 +143,7 @@ def _check_python() -> None:
 
 
 def _await_start(process: subprocess.Popen[bytes], address: Path, log: Path) -> None:
-    # Ray writes the address when everything runs; its port answers long before, even if the rest then fails.
+    # Ray writes the address when everything runs; its port answers long before that, even if the rest fails.
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
         if address.exists():
@@ -157,7 +157,7 @@ def _await_start(process: subprocess.Popen[bytes], address: Path, log: Path) -> 
 def end_with_parent() -> None:
     """In a child: lead a process group, and end when the parent ends, even if that is killed."""
     os.setsid()
-    # A run started in the background ignores SIGINT, and its children inherit that: what we pass on has to arrive.
+    # A run started in the background ignores SIGINT, and children inherit that; the signals we pass on must arrive.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG

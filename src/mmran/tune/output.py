@@ -20,7 +20,7 @@ _STATUS_WIDTH = 118
 
 
 class Output:
-    """The terminal and, if there is one, the log file of a training verb; a context manager that closes the file.
+    """The terminal and the optional log file of a training verb; a context manager that closes the file.
 
     On a terminal, the newest epoch shows in a line that the next one overwrites.
     """
@@ -55,7 +55,7 @@ class Output:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write to the log how the verb ends, and close it."""
+        """Log how the verb ends, and close the log."""
         if isinstance(error, UserError):
             self._log(f"error: {error}")
         elif isinstance(error, SystemExit | KeyboardInterrupt):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mmran.errors import UserError
 
-# The path of a Unix socket ends at 107 bytes. Ray's longest lies this deep in its folder, and its folder in ours.
+# The path of a Unix socket ends at 107 bytes. Ray's longest is this deep in its folder, which is in ours.
 _LONGEST_SOCKET = "/ray-12345678/r/session_2026-11-25_18-27-40_893578_4194304/sockets/plasma_store"
 PARENT_BYTES = 107 - len(_LONGEST_SOCKET)
 
@@ -31,7 +31,7 @@ _HEAD_THREADS, _WORKER_THREADS = 150, 60
 def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
     """Yield a new folder with mode 0700, and remove it at the end.
 
-    First removes the folders that killed processes left there. A folder belongs to a living process as long as that
+    First removes the folders that killed processes left there. A folder belongs to a live process as long as that
     process holds the lock file in it; the kernel releases the lock when the process ends.
 
     Args:
@@ -41,7 +41,7 @@ def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
     _remove_abandoned(parent, prefix)
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
     with (folder / ".owner.new").open("w") as file:
-        with contextlib.suppress(OSError):  # a file system without locks; then nothing is ever swept there
+        with contextlib.suppress(OSError):  # a file system without locks: nothing is ever swept there
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Renamed when it is locked: without its final name the folder is not swept.
             Path(file.name).rename(folder / "owner.lock")
@@ -62,7 +62,7 @@ def short_parent(environment: Mapping[str, str] = os.environ) -> Path:
     """A writable folder with a name short enough for Ray's sockets, TMPDIR if possible.
 
     Raises:
-        UserError: there is none; with the reason for each folder.
+        UserError: there is none; gives the reason for each folder.
     """
     candidates = [("TMPDIR=", environment.get("TMPDIR", "")), ("", "/tmp"), ("", "/var/tmp")]
     candidates.append(("XDG_RUNTIME_DIR=", environment.get("XDG_RUNTIME_DIR", "")))

@@ -1,7 +1,6 @@
-"""Train many trials: with Ray Tune on the CPUs and GPUs at hand, or one after the other in this process.
+"""Train many trials: with Ray Tune on the available CPUs and GPUs, or one after another in this process.
 
-The training loop finds its own checkpoints. A trial that Ray or a later run starts again continues from the newest one
-without help from here.
+The training loop finds its own checkpoints. A trial that Ray or a later run restarts continues from the newest one.
 """
 
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ class EarlyStopping:
     """Asynchronous successive halving: decides which trials of a search continue.
 
     At `grace_epochs`, and at each further multiple by `reduction_factor`, a trial continues if its best validation
-    score is among the best 1 / `reduction_factor` of the trials that have come as far.
+    score is among the best 1 / `reduction_factor` of the trials that have reached it.
 
     Source: Li et al. 2020 (ASHA).
 
@@ -41,10 +40,10 @@ class EarlyStopping:
     reduction_factor: int
 
     def scheduler(self) -> Any:
-        """In Ray's terms."""
+        """The same as a scheduler of Ray Tune."""
         from ray.tune.schedulers import ASHAScheduler
 
-        # Not at the last epoch: a trial that gets there ends by itself and writes its weights.
+        # Not at the last epoch: a trial that reaches it ends normally and writes its weights.
         last = max(1, self.epochs - 1)
         return ASHAScheduler(
             time_attr="epochs",
@@ -67,16 +66,16 @@ def train_trials(trials: Sequence[Trial], resources: TrialResources, output: Out
         trials: what to train.
         resources: what one trial leases.
         output: where to print.
-        ray: whether Ray may be used; without it the trials run in this process, one after the other.
+        ray: whether Ray may be used; without it, the trials run in this process, one after another.
 
     Raises:
-        UserError: Ray cannot be reached, or a trial failed; with its log.
+        UserError: Ray cannot be reached, or a trial failed; names its log.
     """
     _check_threads(resources)
     waiting = []
     for trial in trials:
         if trial.finished():
-            output.result(f"{label(trial)}: trained before, kept")
+            output.result(f"{label(trial)}: already trained, kept")
         else:
             waiting.append(trial)
     if not waiting:
@@ -98,7 +97,7 @@ def train_search(
 ) -> dict[int, str]:
     """Train the trials of a search with Ray, and stop the worse ones early.
 
-    A trial that fails, with a learning rate that is too high for example, is a bad draw and no failure of the search.
+    A trial that fails, for example because its learning rate is too high, does not fail the search.
 
     Returns:
         Index of each failed trial -> the reason and its log.
@@ -115,7 +114,7 @@ def train_search(
 
 
 def _check_threads(resources: TrialResources) -> None:
-    """Refuse more threads than there are CPUs: they wait for each other, and a training seems to hang."""
+    """Refuse more threads than CPUs: they wait for each other, and a training seems to hang."""
     cpus = available_cpus()
     if shares_this_machine() and resources.threads > cpus:
         raise UserError(
@@ -125,7 +124,7 @@ def _check_threads(resources: TrialResources) -> None:
 
 
 def _train_here(trials: Sequence[Trial], resources: TrialResources, output: Output) -> dict[int, str]:
-    """Train in this process, one trial after the other; returns what failed, and why."""
+    """Train in this process, one trial after another; return what failed, and why."""
     failures = {}
     for i, trial in enumerate(trials):
         try:
@@ -141,8 +140,8 @@ def _train_here(trials: Sequence[Trial], resources: TrialResources, output: Outp
 def _tune(
     trials: Sequence[Trial], resources: TrialResources, output: Output, stopping: EarlyStopping | None = None
 ) -> dict[int, str]:
-    """Run trials with Ray to their end, or until `stopping` stops them; returns what failed, and why."""
-    # Tune's own files are useless after the run: the training loop writes what is kept.
+    """Run trials with Ray to their end, or until `stopping` stops them; return what failed, and why."""
+    # Tune's files are useless after the run: the training loop writes everything that is kept.
     with connected(resources), scratch_folder(ensure_dir(trials[0].work), "tune-") as storage:
         from ray import tune
 

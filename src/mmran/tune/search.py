@@ -1,6 +1,6 @@
-"""Random search for a fixed weight of the two tasks, a learning rate and a batch size, on the validation set alone.
+"""Random search for a fixed weight of the two tasks, a learning rate and a batch size, using only the validation set.
 
-This is the search that dynamic weights are supposed to make unnecessary. Each trial is an experiment; the worse ones
+Dynamic weights are supposed to make this search unnecessary. Each trial is an experiment; the worse ones
 are stopped early. A search never reads a test slice, and no table of the paper shows its numbers, since its trials end
 after unequal numbers of epochs.
 """
@@ -71,7 +71,7 @@ class SearchRecord:
         experiment: name of the searched experiment.
         seed: of all trials.
         fold: of the split.
-        digest: of the training that the search is compared with: the searched experiment on the same slices.
+        digest: of the training that the search is compared with: the searched experiment trained on the same slices.
         space: as in `SearchSpec`.
         trials: status -> number of trials.
         epochs: epochs of all trials.
@@ -117,7 +117,7 @@ class SearchRecord:
 def proposals(search: SearchSpec) -> list[Experiment]:
     """One experiment per trial; a longer search begins with the trials of a shorter one.
 
-    The draws are a scrambled Halton sequence: a few of them cover a range better than independent ones.
+    The draws are a scrambled Halton sequence: a few of them cover a range better than independent draws do.
 
     Source: Bergstra and Bengio 2012; Halton 1960.
     """
@@ -136,7 +136,7 @@ def _proposal(search: SearchSpec, index: int, lot: Mapping[str, float]) -> Exper
 
 
 def _draw(choices: Any, u: float) -> Any:
-    """The value at u in [0, 1); values of a range are rounded to three digits, as a person would type them."""
+    """The value at u in [0, 1); values of a range are rounded to three digits, as one would type them."""
     if isinstance(choices, list):
         return choices[int(u * len(choices))]
     low, high = choices["low"], choices["high"]
@@ -155,7 +155,7 @@ def plan_search(search: SearchSpec, store: Path, split: Path, work: Path) -> lis
     tasks = network_class(search.experiment.network.name).tasks
     if len(tasks) < 2:
         raise UserError(
-            f"config: search.experiment: {search.experiment.name} is for {tasks[0]} alone; choose an experiment with "
+            f"config: search.experiment: {search.experiment.name} is for {tasks[0]} only; choose an experiment with "
             "both tasks, such as dynamic"
         )
     first = plan_trials(search.experiment, store, split, work)[0]
@@ -167,7 +167,7 @@ def publish_search(
 ) -> SearchRecord:
     """Write trials.csv and search.json, then delete the checkpoints of stopped trials.
 
-    The histories stay, so that a longer search decides by them without training again.
+    The histories stay, so a longer search decides from them without retraining.
 
     Args:
         search: the specification.

@@ -31,7 +31,7 @@ def train_logged(
     Raises:
         UserError: as `mmran.training.run.run_trial`.
     """
-    # Imports torch, which drivers do without.
+    # Imports torch, which drivers do not need.
     from mmran.training.run import run_trial
 
     with (ensure_dir(trial.folder) / TRIAL_LOG).open("a", encoding="utf-8") as file:
@@ -58,7 +58,7 @@ def train_in_worker(config: dict[str, Any], trials: Sequence[Trial], resources: 
         config: `index` of the trial.
         trials: all trials.
         resources: what the trial leases.
-        replay: report the epochs of an earlier run first, since early stopping decides by them.
+        replay: report the epochs of an earlier run first, which early stopping needs for its decisions.
     """
     trial, reports = trials[config["index"]], _Reports()
     if replay:
@@ -73,7 +73,7 @@ def train_in_worker(config: dict[str, Any], trials: Sequence[Trial], resources: 
 
 
 def _place() -> str:
-    """The node of this worker, and what it leases of a GPU."""
+    """The node of this worker, and the share of a GPU that it leases."""
     import ray
 
     context = ray.get_runtime_context()

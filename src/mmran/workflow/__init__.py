@@ -1,1 +1,1 @@
-"""What the Snakefile imports: the start of a run, conda, Slurm. The only package that knows them."""
+"""What the Snakefile imports. The only package that knows Snakemake, conda, and Slurm."""

@@ -9,7 +9,7 @@ def use_in_jobs(source: str) -> None:
     """Put a source folder on the module path of later processes, and this Python on their search path.
 
     The package need not be installed in a job's environment, and without conda a job's `python` is the one that runs
-    Snakemake, whether its environment is activated or not.
+    Snakemake, whether or not its environment is activated.
 
     Args:
         source: the folder that holds the package.

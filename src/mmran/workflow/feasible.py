@@ -20,13 +20,13 @@ from mmran.training.scalars import require_writer
 
 
 def check_trainable(experiments: Iterable[Experiment]) -> None:
-    """Refuse experiments that cannot be trained; a separate process builds those that have not passed before.
+    """Refuse experiments that cannot be trained; a separate process builds those that have not yet passed.
 
     Raises:
-        UserError: the first of them, and how many others there are.
+        UserError: names the first one, and the number of others.
     """
     if importlib.util.find_spec("torch") is None:
-        return  # jobs have it from the environment that Snakemake makes for them
+        return  # without torch here, the jobs' environment has it
     experiments = list(experiments)
     if any(experiment.training.tensorboard for experiment in experiments):
         require_writer()
@@ -40,9 +40,9 @@ def check_trainable(experiments: Iterable[Experiment]) -> None:
     command = [sys.executable, "-m", "mmran.training.feasible"]
     answer = subprocess.run(command, input=texts, capture_output=True, text=True, check=False)
     if answer.returncode != 0:
-        said = (answer.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise UserError(f"the networks cannot be built ({said}); see what `{' '.join(command)} <<< []` says")
-    # A network from outside may print when it is imported.
+        said = (answer.stderr.strip().splitlines() or ["it printed nothing"])[-1]
+        raise UserError(f"the networks cannot be built ({said}); run `{' '.join(command)} <<< []` to see why")
+    # An external network may print when it is imported.
     found: dict[str, str] = json.loads(answer.stdout.strip().splitlines()[-1])
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,6 +55,6 @@ def check_trainable(experiments: Iterable[Experiment]) -> None:
 
 
 def _cache() -> Path:
-    """Outside of the results, where a dry run writes nothing."""
+    """Outside the results, where a dry run must not write."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  # Path's raises without a home
     return Path(base) / "mmran" / "trainable"

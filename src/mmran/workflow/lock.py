@@ -1,7 +1,7 @@
-"""Snakemake's lock of a working directory: removed after a Snakemake that `mmran run` started and that was killed.
+"""Snakemake's lock of a working directory: removed if a Snakemake that `mmran run` started was killed.
 
-Snakemake itself refuses to start until somebody types `snakemake --unlock`, because it cannot know whether the other
-Snakemake still runs. `mmran run` knows that of the one that it started.
+Snakemake refuses to start until someone types `snakemake --unlock`, because it cannot know whether the other Snakemake
+is still running. `mmran run` knows whether the one that it started is.
 """
 
 import contextlib
@@ -16,9 +16,9 @@ from typing import TextIO
 
 @contextlib.contextmanager
 def released_if_killed(command: Sequence[str]) -> Iterator[None]:
-    """Within the context a command runs; remove its locks at the end, and now those of an earlier run that was killed.
+    """Run a command within the context: first remove the locks of an earlier run that was killed, at the end its own.
 
-    Locks of other Snakemakes stay: those that were there before the command, and all while any Snakemake is alive in
+    Locks of other Snakemakes stay: those that existed before the command, and all locks while any Snakemake runs in
     the directory.
 
     Args:
@@ -37,7 +37,7 @@ def released_if_killed(command: Sequence[str]) -> Iterator[None]:
     with record:
         try:
             fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # another `mmran run` is at work here
+        except OSError:  # another `mmran run` is working here
             yield
             return
         _release(record, folder)
@@ -49,7 +49,7 @@ def released_if_killed(command: Sequence[str]) -> Iterator[None]:
 
 
 def _release(record: TextIO, folder: Path) -> None:
-    """Remove the locks that appeared since the record was written, unless someone may hold them; clear the record."""
+    """Remove the locks that appeared since the record was written, unless a process may hold them; clear the record."""
     record.seek(0)
     try:
         values = json.loads(record.read())

@@ -1,4 +1,4 @@
-"""Slurm, before the first job: does it answer, and does it have what the experiments request?
+"""Slurm, before the first job: whether it answers, and whether it has what the experiments request.
 
 Slurm accepts some jobs that no node can ever run, and leaves them in the queue. This module compares memory, time,
 processors and GPUs with the partitions, and names the key of the configuration.
@@ -24,7 +24,7 @@ class Node:
 
     Attributes:
         partition: name.
-        default: whether jobs that name no partition go there.
+        default: whether it takes jobs that name no partition.
         minutes: the longest a job may take there; None for no limit.
         cpus, memory_mb, gpus: of the whole node.
     """
@@ -38,7 +38,7 @@ class Node:
 
 
 def check(config: Config) -> None:
-    """Compare what every experiment's jobs ask for with what the cluster has.
+    """Compare what every experiment's jobs request with what the cluster has.
 
     Raises:
         UserError: there is no Slurm here, it does not answer, or no node of the partition fits a job.
@@ -57,13 +57,13 @@ def nodes() -> list[Node]:
     for program in ("sbatch", "sinfo"):
         if shutil.which(program) is None:
             raise UserError(
-                f"no Slurm on this machine: {program} is not on PATH; start from a login node of the cluster (perhaps "
+                f"no Slurm on this machine: {program} is not on PATH; start on a login node of the cluster (perhaps "
                 "after `module load slurm`), or run here without the profile: snakemake --cores all"
             )
     answer = subprocess.run(_SINFO, capture_output=True, text=True, check=False)
     if answer.returncode != 0:
-        said = (answer.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise UserError(f"Slurm does not answer ({said}); see what `sinfo` says, and ask whoever runs the cluster")
+        said = (answer.stderr.strip().splitlines() or ["it printed nothing"])[-1]
+        raise UserError(f"Slurm does not answer ({said}); run `sinfo`, and ask the cluster's administrators")
     return [_parse(line) for line in answer.stdout.splitlines() if line.strip()]
 
 
@@ -76,7 +76,7 @@ def _parse(line: str) -> Node:
 
 
 def _number(text: str) -> int:
-    # "64+" is what sinfo says of a group of unlike nodes.
+    # sinfo prints "64+" for a group of unlike nodes.
     return int(text.rstrip("+"))
 
 
@@ -102,20 +102,20 @@ def _check_job(experiment: str, asked: dict[str, int | str], found: list[Node]) 
     where = f"partition {there[0].partition!r}"
     limits: list[tuple[str, Callable[[Node], float], str]] = [
         ("gpus", lambda node: node.gpus, "name a partition with GPUs, or set gpus: 0"),
-        ("threads", lambda node: node.cpus, "ask for fewer, or name another partition"),
-        ("memory_mb", lambda node: node.memory_mb, "ask for less, or name another partition"),
+        ("threads", lambda node: node.cpus, "request fewer, or name another partition"),
+        ("memory_mb", lambda node: node.memory_mb, "request less, or name another partition"),
         (
             "runtime_minutes",
             lambda node: float("inf") if node.minutes is None else node.minutes,
-            "ask for that: a training that reaches its limit continues in the retry",
+            "request that: a training that reaches its limit continues in the retry",
         ),
     ]
     for key, has, remedy in limits:
         most = max(map(has, there))
         if float(asked[key]) > most:
             raise UserError(
-                f"config: resources.{key} of {experiment}: {asked[key]} asked for, but a job in {where} can have no "
-                f"more than {most:g}; {remedy} (known partitions: {_partitions(found)})"
+                f"config: resources.{key} of {experiment}: requests {asked[key]}, but a job in {where} can have at "
+                f"most {most:g}; {remedy} (known partitions: {_partitions(found)})"
             )
 
 

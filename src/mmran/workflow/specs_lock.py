@@ -15,8 +15,8 @@ _HELD: dict[Path, TextIO] = {}
 def hold_specs(results: Path, texts: Mapping[str, str]) -> None:
     """Write the specifications of a run, remove stale ones, and keep them unchanged until this process ends.
 
-    Snakemake locks single files, so two runs can share a folder if their files differ. Here they can if their
-    specifications are the same.
+    Snakemake locks single files, so it lets two runs share a folder if their files differ. This lock
+    lets them share it if their specifications are the same.
 
     Args:
         results: the folder of results.

@@ -1,4 +1,4 @@
-"""The start of a run: configuration -> verdict on every job -> specifications, and the copy that its jobs read.
+"""The start of a run: configuration -> verdict on every job -> specifications, and a copy of itself that jobs read.
 
 Reading a Snakefile writes nothing. A run writes its decisions once it holds Snakemake's lock (`Run.begin`), so a dry
 run, a report or a run that the lock refuses leaves the results untouched.
@@ -65,7 +65,7 @@ class Run:
         ]
 
     def _before(self, onstart: Callable[[str], None]) -> Callable[[str], None]:
-        """Begin the run before what its Snakefile does at the start; Snakemake ignores `onstart:` of a module."""
+        """Begin the run before the Snakefile's own `onstart:`; Snakemake ignores `onstart:` of a module."""
 
         def begin_and_start(log: str) -> None:
             self.begin()
@@ -74,7 +74,7 @@ class Run:
         return begin_and_start
 
     def begin(self) -> None:
-        """Write what the jobs of this run read, when Snakemake holds its lock."""
+        """Write what the jobs of this run read, once Snakemake holds its lock."""
         from snakemake.exceptions import WorkflowError
 
         try:
@@ -96,7 +96,7 @@ class Run:
         os.environ[_RUN_CONFIG] = str(path.resolve())
 
     def is_stale(self, job: str) -> bool:
-        """Whether a job has to run; known when Snakemake asks for its inputs."""
+        """Whether a job must run; known when Snakemake asks for its inputs."""
         return self._verdict is not None and job in self._verdict.reasons
 
     def files_read_by(self, job: str) -> list[str]:
@@ -107,11 +107,11 @@ class Run:
         return [f"{self.results}/{path}" for other in jobs[job].inputs for path in jobs[other].outputs]
 
     def rerun_by_records(self) -> None:
-        """Have Snakemake run the jobs whose results are not those of this configuration and code, and no others.
+        """Make Snakemake run exactly the jobs whose results do not match this configuration and code.
 
-        Told by the records beside the results, not by times or by Snakemake's own records: these cannot see an archive
-        of older date or a clock set back, and they are lost with `.snakemake` or `cp -r`. Snakemake is told as
-        `--forcerun` tells it; the inputs of all other jobs are `ancient`, so only an absent file runs one of them.
+        The records beside the results decide, not times or Snakemake's own records: those miss an archive of older date
+        or a clock set back, and are lost with `.snakemake` or `cp -r`. Snakemake gets the jobs as if by `--forcerun`;
+        the inputs of all other jobs are `ancient`, so only an absent file runs one of them.
         """
         from snakemake.exceptions import WorkflowError
         from snakemake.logging import logger
@@ -125,7 +125,7 @@ class Run:
             _require(workflow.dag, "forcefiles")
             executes = workflow.execution_settings is not None
             if executes and workflow.execution_settings.no_hooks and not workflow.dryrun:
-                raise WorkflowError("--no-hooks: a run has to write its specifications when it starts; leave it out")
+                raise WorkflowError("--no-hooks: a run must write its specifications when it starts; remove it")
             try:
                 self._verdict = judge(self.config, all_targets=True)
             except UserError as error:
@@ -147,14 +147,14 @@ class Run:
 
 
 def start(workflow: Any, values: Mapping[str, Any]) -> Run:
-    """Check the configuration and the machine, and have the jobs use this checkout.
+    """Check the configuration and the machine, and make the jobs use this checkout.
 
     Args:
         workflow: Snakemake's workflow.
         values: its configuration.
 
     Raises:
-        WorkflowError: in one line, what is wrong with the configuration, conda or the way the workflow is used.
+        WorkflowError: a problem with the configuration, conda, or the way the workflow is used, in one line.
     """
     from snakemake.exceptions import WorkflowError
 
@@ -203,7 +203,7 @@ def _start(workflow: Any, values: Mapping[str, Any]) -> Run:
 def _as_written(workflow: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration with its values as the user means them.
 
-    Snakemake silently merges files that have a key twice, and parses `--config` in its own way.
+    Snakemake silently accepts duplicate keys in a file, and parses `--config` in its own way.
     """
     for path in workflow.configfiles:
         read_yaml(path)
@@ -211,10 +211,10 @@ def _as_written(workflow: Any, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_places(config: Config) -> None:
-    """Refuse places at which Snakemake fails with a traceback.
+    """Refuse paths on which Snakemake fails with a traceback.
 
     Raises:
-        UserError: the results lie in a file, or a source has a name that is a pattern to Snakemake.
+        UserError: the results are inside a file, or Snakemake would read a source's name as a pattern.
     """
     for place in (config.results, *config.results.parents):
         if place.exists() and not place.is_dir():
@@ -224,12 +224,12 @@ def check_places(config: Config) -> None:
     for source in config.source or ():
         if "{" in source or "}" in source:
             raise UserError(
-                f"config: source: {source}: Snakemake takes braces for a pattern; rename the folder, or link to it"
+                f"config: source: {source}: Snakemake reads braces as a pattern; rename the folder, or link to it"
             )
 
 
 def _require(owner: Any, *names: str) -> None:
-    """Refuse a Snakemake without something that is no part of its documented interface.
+    """Refuse a Snakemake that lacks an undocumented attribute that mmran uses.
 
     Raises:
         UserError: names the version and the remedy.
@@ -238,22 +238,22 @@ def _require(owner: Any, *names: str) -> None:
 
     if missing := [name for name in names if not hasattr(owner, name)]:
         raise UserError(
-            f"Snakemake {snakemake.__version__} has no {type(owner).__name__}.{missing[0]}, with which mmran decides "
+            f"Snakemake {snakemake.__version__} has no {type(owner).__name__}.{missing[0]}, which mmran uses to decide "
             "what reruns; install the version in envs/requirements.lock"
         )
 
 
 def refuse_storage(workflow: Any) -> None:
-    """Refuse results on a storage that jobs do not share: records and specifications lie beside them."""
+    """Refuse results on storage that jobs do not share: records and specifications are stored beside them."""
     if getattr(workflow.storage_settings, "default_storage_provider", None):
         raise UserError(
-            "--default-storage-provider: mmran keeps its results on a file system that all jobs share; leave it out, "
-            "and copy the results when the run has ended"
+            "--default-storage-provider: mmran keeps its results on a file system that all jobs share; remove this "
+            "option, and copy the results after the run"
         )
 
 
 def _with_moved_results(workflow: Any, values: dict[str, Any]) -> dict[str, Any]:
-    """The configuration of a module with `prefix` or `replace_prefix`: the folder of results moves as a whole."""
+    """The configuration of a module with `prefix` or `replace_prefix`: the whole folder of results moves."""
     modifier, results = workflow.modifier.path_modifier, values.get("results")
     if not isinstance(results, str):
         return values
@@ -262,13 +262,13 @@ def _with_moved_results(workflow: Any, values: dict[str, Any]) -> dict[str, Any]
 
 
 def leave_paths_alone(workflow: Any) -> None:
-    """Keep Snakemake from moving single paths: records name their files, and jobs read specifications beside them."""
+    """Prevent Snakemake from moving single paths: records name files, and jobs read specifications beside them."""
     modifier = workflow.modifier.path_modifier
     modifier.prefix = modifier._prefix_replacements = modifier.inner_modifier = None
 
 
 def _check_source(config: Config, verdict: Verdict) -> None:
-    """Refuse a run that has to convert an absent source; warn if the slices are already converted."""
+    """Refuse a run that must convert an absent source; warn if the slices are already converted."""
     from snakemake.exceptions import WorkflowError
     from snakemake.logging import logger
 
@@ -278,7 +278,7 @@ def _check_source(config: Config, verdict: Verdict) -> None:
             f"config: source: {missing[0]}: no such file or folder; expected a folder of N.mat files or zip archives"
         )
     if missing:
-        logger.warning(f"source: {missing[0]} does not exist; the slices are taken as they were converted from it")
+        logger.warning(f"source: {missing[0]} does not exist; using the slices that were converted from it")
 
 
 def _announce(verdict: Verdict) -> None:
@@ -291,7 +291,7 @@ def _announce(verdict: Verdict) -> None:
     modules = sorted({module for changed in trainings.values() for module in changed})
     experiment = next(iter(trainings)).split("/")[1]
     logger.warning(
-        f"{len(trainings)} finished trainings would run again only because the source of {', '.join(modules)} changed. "
-        f"`mmran why {experiment}` lists all differences; if the change cannot move results, "
+        f"{len(trainings)} finished trainings would rerun only because the source of {', '.join(modules)} changed. "
+        f"`mmran why {experiment}` lists all differences; if the change cannot affect results, "
         "`mmran accept --all --because TEXT` keeps them."
     )

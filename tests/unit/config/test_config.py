@@ -129,7 +129,7 @@ def test_a_specification_reads_back_as_the_experiment_it_was(paper: dict[str, An
         ({"tables": {"table3": {"metrics": ["dice"]}}}, r"tables\.table3: a table of kind parameters does not use"),
         (
             {"tables": {"table1": {"rows": [{"label": "x", "experiment": "se", "paper": {"acc": 1, "f2": 1}}]}}},
-            r"tables\.table1: row 'x': paper\.f2 is no column of this table; .*known: acc, dice",
+            r"tables\.table1: row 'x': paper\.f2 is not a column of this table; .*known: acc, dice",
         ),
         (
             {"tables": {"table3": {"rows": [{"label": "x", "experiment": "se", "variant": "pkp"}]}}},
@@ -171,7 +171,7 @@ def test_a_specification_reads_back_as_the_experiment_it_was(paper: dict[str, An
         ({"results": "a{b}"}, r"results: 'a\{b\}' is no usable folder"),
         ({"results": "-x"}, r"results: '-x' is no usable folder"),
         ({"results": "~nobody-here/x"}, r"results: '~nobody-here/x': .*name the folder in full"),
-        ({"results": 2026}, r"results: 2026 is a int, expected a text; quote it: '2026'"),
+        ({"results": 2026}, r"results: 2026 is a int, expected text; quote it: '2026'"),
         ({"evaluate_under": ["papr"]}, r"evaluate_under: no protocol 'papr'; did you mean 'paper'"),
         (
             {"tables": {"table1": {"rows": [{"label": "x", "experiment": "mran"}]}}},

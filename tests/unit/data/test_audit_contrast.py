@@ -1,4 +1,4 @@
-"""Whether images lie as their masks do is told by the contrast of the images under the masks."""
+"""The contrast of images under their masks tells whether both have the same orientation."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_images_that_lie_as_their_masks_do_have_contrast_under_them(tmp_path: Pa
     assert (findings.contrast.share_upright, findings.contrast.n_compared) == (1, 20)
     assert findings.contrast.median > 1.5 > 0.5 > findings.contrast.turned_median
     text = " ".join(render(findings).split())
-    assert "ok images lie the right way (image against mask: contrast" in text
+    assert "ok images and masks have the same orientation (image against mask: contrast" in text
     assert "!!" not in text
 
 

@@ -54,7 +54,7 @@ def test_planes_with_tumor_become_slices_numbered_by_their_place(own: Path, outp
         pixels, mask = store.read(number)
         np.testing.assert_array_equal(pixels, volume()[:, :, plane].T)
         np.testing.assert_array_equal(mask, tumor()[:, :, plane].T)
-    assert [one.reason for one in store.ignored] == ["2 of 4 slices are without tumor and left out"] * 2
+    assert [one.reason for one in store.ignored] == ["2 of 4 slices have no tumor and are left out"] * 2
 
 
 def test_the_number_of_a_line_is_that_of_the_first_plane(own: Path, output: Path) -> None:
@@ -66,7 +66,7 @@ def test_the_number_of_a_line_is_that_of_the_first_plane(own: Path, output: Path
 def test_volumes_that_share_slice_numbers_are_refused(own: Path, output: Path) -> None:
     lines = ["slice,image,mask,label,patient", "1,a.nii.gz,a_mask.nii.gz,1,A", "4,b.nii.gz,b_mask.nii.gz,2,B"]
     (own / "slices.csv").write_text("\n".join(lines))
-    with pytest.raises(UserError, match=r"has the slice number 4, and so has .*slices.csv line"):
+    with pytest.raises(UserError, match=r"has slice number 4, as does .*slices.csv line"):
         convert([own], output)
 
 

@@ -90,7 +90,7 @@ def test_archives_that_were_joined_are_all_read(folder: Path, output: Path, tmp_
 @pytest.mark.parametrize(
     ("before", "after", "reason"),
     [
-        (b"not an archive", b"", "14 bytes before its first file that are no archive"),
+        (b"not an archive", b"", "14 bytes before its first file that are not an archive"),
         (b"", b"PK\x03\x04 and the rest is lost", "bytes after the end of an archive"),
     ],
 )

@@ -119,7 +119,7 @@ FAULTS = {
     "no spacing": (with_text("0.5", ""), "a.png", "name it in the column spacing_mm"),
     "bad number": (with_text("12,", "0,"), "slices.csv line 2", "slice is '0'"),
     "bad fold": (with_text("0.5,1", "0.5,x"), "slices.csv line 2", "fold is 'x'"),
-    "shared number": (with_text("12,", "7,"), "slices.csv line 2", "has the slice number 7, and so has"),
+    "shared number": (with_text("12,", "7,"), "slices.csv line 2", "has slice number 7, as does"),
     "shared image": (with_text("12,a.png", "12,c.png"), "slices.csv line 2", "names the image"),
     "two families": (with_text("P1,", "P2,G"), "slices.csv line 2", "patient P2 is in several families"),
     "two labels": (with_text("glioma,P1,", "glioma,P2,F"), "a.png", "patient P2 has label 2 here"),

@@ -26,7 +26,7 @@ def test_a_missing_library_is_one_line_with_the_extra(
 
 def test_a_folder_of_other_files_is_not_replaced(model_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").touch()
-    with pytest.raises(UserError, match="exists and is no export; choose another --output"):
+    with pytest.raises(UserError, match="exists and is not an export; choose another --output"):
         export.export(model_folder, "torch", tmp_path)
 
 

@@ -79,7 +79,7 @@ def test_other_pixels_are_scaled_to_those_of_training_and_the_margin_is_cut_off(
     # 512 network pixels of 0.49 mm are 250.88 mm: 209 pixels of 1.2 mm.
     found = placed((240, 200), (1.2, 1.2))
     assert found.field == 209
-    assert found.note == "pixels of 1.2 mm, training 0.49 to 0.98 mm: scaled to 0.49 mm, its margin cut off"
+    assert found.note == "pixels of 1.2 mm, training 0.49 to 0.98 mm: scaled to 0.49 mm, with its margin cropped"
     assert found.seen() == (slice(15, 224), slice(0, 200))
 
 

@@ -95,7 +95,7 @@ def test_an_optimizer_is_a_value(name: str, expected: type) -> None:
         ("no_such_module:Lion", "cannot import 'no_such_module'"),
         ("torch.optim:Lion", "torch.optim has no function 'Lion'"),
         ("torch.optim:LBFGS", "LBFGS does not take lr and weight_decay"),
-        ("builtins:dict", "makes a dict, expected an optimizer of torch"),
+        ("builtins:dict", "makes a dict, expected a torch optimizer"),
     ],
 )
 def test_what_is_no_optimizer_is_refused_in_one_line(name: str, message: str) -> None:

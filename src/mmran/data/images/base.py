@@ -35,8 +35,8 @@ class ReadOptions:
 
     Attributes:
         axis: stored axis of a volume along which slices are taken: 0, 1 or 2.
-        spacing_mm: of files that do not say it, or None.
-        field_of_view_mm: width of the imaged square in cjdata files, which do not say it either; or None.
+        spacing_mm: for files that do not state it, or None.
+        field_of_view_mm: width of the imaged square in cjdata files, which do not state it either; or None.
     """
 
     axis: int = 2
@@ -45,7 +45,7 @@ class ReadOptions:
 
     @property
     def default_spacing(self) -> Spacing | None:
-        """Spacing of a file that does not say its own."""
+        """Spacing of a file that does not state it."""
         return None if self.spacing_mm is None else (self.spacing_mm, self.spacing_mm)
 
 
@@ -73,7 +73,7 @@ class ImageFile(ABC):
         """Read what is needed to know the number of slices, and return it.
 
         Raises:
-            SliceError: the file is damaged, or no image that a network can take.
+            SliceError: the file is damaged, or is not an image that a network can take.
         """
 
     @abstractmethod
@@ -109,7 +109,7 @@ class ImageFile(ABC):
 
 
 def suffixed(base: Path, ending: str) -> Path:
-    """The path of an output: `base` may hold points."""
+    """The path of an output; `base` may contain dots."""
     return base.with_name(base.name + ending)
 
 

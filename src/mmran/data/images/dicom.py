@@ -87,7 +87,7 @@ class Dicom(ImageFile):
             )
 
     def read(self, i: int) -> ImageSlice:
-        """Decode one slice, rescaled; dark stays dark where the file counts the other way."""
+        """Decode one slice, rescaled; where the file stores inverted values, dark stays dark."""
         file, frame = (self._files[i], 0) if len(self._files) > 1 else (self._files[0], i)
         pydicom = require("pydicom", f"{file}: DICOM")
         try:
@@ -208,7 +208,7 @@ def read_header(file: Path) -> Any:
         return pydicom.dcmread(file, stop_before_pixels=True)
     except OSError as error:
         raise SliceError(str(file), f"cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # damaged data sets raise many things
+    except Exception as error:  # damaged data sets raise all kinds of exceptions
         reason = " ".join(str(error).split()) or type(error).__name__
         raise SliceError(str(file), f"cannot be read as DICOM ({reason}); export it again") from error
 
@@ -244,7 +244,7 @@ def _rescaled(pixels: NDArray[Any], source: Any) -> NDArray[Any]:
 
 
 def _orientation(header: Any) -> NDArray[np.float64]:
-    """Directions of a row and of a column, six numbers; those of an axial slice where the file does not say."""
+    """Directions of a row and of a column, six numbers; those of an axial slice if the file does not say."""
     plane = _functional(header, 0, "PlaneOrientationSequence") or header
     found = plane.get("ImageOrientationPatient")
     return np.array([1, 0, 0, 0, 1, 0] if not found else [float(value) for value in found])

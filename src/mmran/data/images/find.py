@@ -36,18 +36,18 @@ class Found:
 
 @dataclass(frozen=True)
 class Search:
-    """Images below the named paths, and the number of files of each other ending that were passed over."""
+    """Images below the named paths, and the number of skipped files of each other ending."""
 
     images: list[Found]
     passed_over: dict[str, int]
 
     def notes(self) -> list[str]:
-        """A line about the files that were passed over, if there are any."""
+        """A line about the skipped files, if there are any."""
         if not self.passed_over:
             return []
         n = sum(self.passed_over.values())
         endings = ", ".join(sorted(self.passed_over)[:5])
-        return [f"{n} files of other kinds passed over ({endings})"]
+        return [f"{n} files of other kinds skipped ({endings})"]
 
 
 def find_images(inputs: Sequence[Path], output: Path, options: ReadOptions) -> Search:
@@ -93,7 +93,7 @@ def _kind(path: Path) -> type[ImageFile] | None:
 
 
 def _is_dicom(path: Path) -> bool:
-    """Whether a file without a telling name has the mark of DICOM."""
+    """Whether a file whose name does not say so has the preamble of DICOM."""
     with contextlib.suppress(OSError), path.open("rb") as file:
         return file.read(132)[128:] == b"DICM"
     return False
@@ -143,7 +143,7 @@ def _series(folder: Path, files: Iterable[Path], options: ReadOptions) -> Iterat
 
 
 def _placed(found: Sequence[tuple[Path, ImageFile]], output: Path) -> list[Found]:
-    """Give each image its name and outputs; images that differ in their ending alone keep it in their name."""
+    """Give each image its name and outputs; images that differ only in their ending keep it in their names."""
     stems = Counter((folder, file.stem) for folder, file in found)
     placed: list[Found] = []
     taken: dict[Path, ImageFile] = {}

@@ -1,9 +1,9 @@
 """NIfTI: 2-D images, and volumes slice by slice along any stored axis.
 
-A slice is oriented as radiologists look at it and as the training slices are: rows run from anterior to posterior (or
+A slice is oriented as radiologists view it and as the training slices are: rows run from anterior to posterior (or
 from superior to inferior), columns from the patient's right to the left. An affine that is diagonal, positive and
-without origin says nothing of a patient: array libraries write it around rows and columns. Such an array is taken as
-it is stored.
+without origin says nothing about a patient: array libraries write it for plain rows and columns. Such an array is
+read as stored.
 """
 
 import threading

@@ -16,7 +16,7 @@ from mmran.files import atomic_path
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 GRAY_MODES = ("L", "I", "F", "1", "I;16", "I;16L", "I;16B", "I;16N")
 GRAY_TOLERANCE = 4
-"""Largest difference between the color channels of a gray picture, of 255: what JPEG's rounding makes of gray."""
+"""Largest difference between the color channels of a gray picture, of 255: JPEG's rounding can cause this much."""
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, MemoryError)
 
 
@@ -59,7 +59,7 @@ class Picture(ImageFile):
                 yield picture
         except UnidentifiedImageError as error:
             raise SliceError(
-                str(self.path), "is no picture that pillow knows; expected png, jpg, tiff or bmp"
+                str(self.path), "is not a picture that pillow can read; expected png, jpg, tiff or bmp"
             ) from error
         except Image.DecompressionBombError as error:
             raise SliceError(str(self.path), f"is too large ({error}); expected one slice") from error
@@ -79,7 +79,7 @@ class Picture(ImageFile):
 
 
 def write_picture(path: Path, pages: Sequence[NDArray[np.uint8]]) -> None:
-    """Write gray (H, W) or color (H, W, 3) pages, atomically; several fit a tiff only.
+    """Write gray (H, W) or color (H, W, 3) pages, atomically; only a tiff holds several.
 
     Raises:
         UserError: the file cannot be written.

@@ -1,7 +1,7 @@
 """How a synthetic head and its tumor are drawn, as layers of brightness painted over one another.
 
 Positions and lengths are in halves of the field of view: x to the right, y down, both -1 to 1. Brightness is
-0 for air and 1 for fat, as in a T1-weighted image after contrast medium.
+0 for air and 1 for fat, as in a T1-weighted image with contrast agent.
 """
 
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ def paint(image: Field, cover: Field, brightness: Field | float) -> None:
 
 @dataclass(frozen=True)
 class Head:
-    """What is a patient's own and the same in all slices.
+    """What differs between patients and is the same in all slices of one.
 
     Attributes:
         half_width: of the head.
@@ -89,7 +89,7 @@ class Head:
 
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> "Head":
-        """A head at random."""
+        """Draw a random head."""
         return cls(
             half_width=rng.uniform(0.58, 0.66),
             half_length=rng.uniform(0.70, 0.80),
@@ -107,7 +107,7 @@ class Head:
 
 
 def radius_in_head(head: Head, x: Field, y: Field) -> Field:
-    """How far out a place is: 0 in the middle, 1 on the skin. Heads are a little wider behind."""
+    """How far out a place is: 0 in the middle, 1 on the skin. Heads are a little wider at the back."""
     width = np.float32(head.half_width) * (1 + np.float32(0.1) * y)
     return _length(x / width, y / np.float32(head.half_length))
 
@@ -158,7 +158,7 @@ def _length(x: Field, y: Field) -> Field:
 def _grooves(
     canvas: Canvas, x: Field, y: Field, r: Field, ribbon: Field, fine: Field, rng: np.random.Generator
 ) -> Field:
-    """(S, S) 0 to 1: where the folds of the cortex leave fluid between them, from the skull inwards."""
+    """(S, S) 0 to 1: where the folds of the cortex leave fluid between them, from the skull inward."""
     depth = np.clip((r - 0.67 - 0.06 * ribbon) / 0.2, 0, 1)
     around = np.arctan2(y, x) * rng.integers(17, 24) + 2.0 * ribbon + 0.7 * fine + 2.0 * canvas.noise(rng, 5)
     width = 0.18 + 0.25 * depth
@@ -180,7 +180,7 @@ def _paint_ventricles(
     ends = canvas.soft(np.abs(y + 0.03) - 0.33, 0.06) * canvas.soft(BRAIN_OUTSIDE - r)
     paint(image, 0.7 * ends * canvas.soft(0.014 - wavy, 0.015), FLUID)
     paint(image, 0.9 * ends * canvas.soft(0.004 - np.abs(x)), 0.6)
-    # Deep gray matter on both sides, then the horns, which bend outwards to the front and to the back.
+    # Deep gray matter on both sides, then the horns, which bend outward to the front and to the back.
     paint(image, 0.8 * canvas.soft(_ellipse(side, y, (0.17, 0.0), (0.085, 0.16)), 0.03), GRAY)
     size = head.ventricle * (1 + 0.15 * level)
     bent = side - 0.045 - 1.1 * y * y / size
@@ -188,7 +188,7 @@ def _paint_ventricles(
     back = _ellipse(bent, y, (0, 0.22 * size), (0.036 * size, 0.13 * size))
     paint(image, canvas.soft(np.maximum(front, back)), FLUID - 0.03)
     paint(image, canvas.soft(_ellipse(x, y, (0, 0.05), (0.013 * size, 0.08))), FLUID)
-    # The choroid plexus takes up contrast medium.
+    # The choroid plexus takes up contrast agent.
     paint(image, 0.8 * canvas.soft(_ellipse(bent, y, (0, 0.2 * size), (0.014, 0.045))), VESSEL - 0.1)
 
 

@@ -33,7 +33,7 @@ class Lesion:
     Attributes:
         kind: 1 meningioma, 2 glioma, 3 pituitary tumor.
         center: (2,) x, y in the head.
-        radii: (48,) distance of the outline from the center in the directions from -pi on.
+        radii: (48,) distance of the outline from the center in directions that start at -pi.
         core: the core's share of the radius; 0 for none.
         hollow: the core looks like the healthy tissue of its place, not dark. Only the rim around it gives it away,
             so a network that looks at brightness alone leaves a hole.
@@ -132,7 +132,7 @@ def draw_lesion(canvas: Canvas, image: Field, head: Head, lesion: Lesion, rng: n
 
 
 def _glioma_texture(rho: Field, coarse: Field, fine: Field, core: float) -> Field:
-    """Patches that take up contrast medium beside some that do not; around a core, a ragged bright rim."""
+    """Patches that take up contrast agent beside some that do not; around a core, a ragged bright rim."""
     if not core:
         return np.clip(0.46 + 0.12 * coarse + 0.09 * fine, 0.18, 0.85)
     edge = core * (1 + 0.16 * coarse)

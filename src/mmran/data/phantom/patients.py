@@ -1,15 +1,15 @@
 """Synthetic slices in the layout of the data set, for demonstrations and tests.
 
-They are drawn to be learned from, not to be believed: a head in two levels (through the ventricles and
+Networks can learn from them, but they are not realistic: a head in two levels (through the ventricles and
 through the skull base), and one tumor whose kind shows in its place, brightness and texture:
 
-    meningioma   grows inwards from the skull, smooth, bright and even, with a tail along the dura
+    meningioma   grows inward from the skull, smooth, bright and even, with a tail along the dura
     glioma       lies in the white matter, ragged, a bright rim around a dark core, swelling around it
     pituitary    sits in the middle of the skull base, small and oval, fairly bright
 
-Some meningiomas and gliomas are hollow: their core looks healthy and belongs to the tumor all the same.
+Some meningiomas and gliomas are hollow: their core looks healthy but belongs to the tumor.
 
-All randomness is keyed by (seed, patient, slice), so that a patient looks the same however many there are.
+All randomness is keyed by (seed, patient, slice), so a patient looks the same in a set of any size.
 """
 
 import tempfile
@@ -36,7 +36,7 @@ class Patient:
 
     Attributes:
         k: counts the patients from zero.
-        pid: MR... for gliomas, P... otherwise; a letter behind the last digit marks a repeat examination.
+        pid: MR... for gliomas, P... otherwise; a letter after the last digit marks a repeat examination.
         label: 1 meningioma, 2 glioma, 3 pituitary tumor.
         n_slices: slices in which the tumor shows.
         body: number of the patient whose head it is: another one for a repeat examination.
@@ -75,7 +75,7 @@ def write_phantom(
         folder: new, or empty; appears when it is complete.
         n_patients: how many.
         size: pixels a side, even.
-        seed: of everything random.
+        seed: seed of all random numbers.
         on_progress: called with the number of patients drawn and of all patients.
 
     Returns:
@@ -121,7 +121,7 @@ def draw_patient(who: Patient, seed: int, size: int, first_number: int) -> list[
 
 
 def _random(seed: int, *key: int, purpose: str) -> np.random.Generator:
-    """A counter-based generator of its own for every key."""
+    """A separate counter-based generator for every key."""
     words = [seed, *key, *purpose.encode()]
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(words)))
 
@@ -146,7 +146,7 @@ def _draw_slice(who: Patient, j: int, seed: int, size: int, number: int) -> Slic
 
 
 def _scanned(canvas: Canvas, image: Field, rng: np.random.Generator) -> NDArray[np.int16]:
-    """The image as a scanner gives it: an uneven coil, the noise of two channels, whole numbers."""
+    """The image as a scanner delivers it: uneven coil sensitivity, noise from two channels, whole numbers."""
     sharp = image * (1 + 0.06 * canvas.noise(rng, 2))
     noise = (0.014 * rng.standard_normal((2, canvas.size, canvas.size))).astype(np.float32)
     seen = np.hypot(sharp + noise[0], noise[1])

@@ -1,7 +1,7 @@
 """The paper's figures, one module per kind: specification and results -> a drawing and its caption.
 
-Figures read cases.csv, predictions.h5, summary.json, history.csv and the slice store alone. A figure without
-anything to draw says so on its canvas.
+Figures read only cases.csv, predictions.h5, summary.json, history.csv, and the slice store. A figure with nothing to
+draw says so on its canvas.
 """
 
 from pathlib import Path
@@ -34,7 +34,7 @@ KINDS = (*PICTURES, *CHARTS)
 def make_figure(spec: FigureSpec, results: Path, protocol: str, store_path: Path | None, output: Path) -> list[Path]:
     """Draw a figure and write it as svg, png and pdf, with its caption as txt, next to each other.
 
-    Equal results give equal files: no date, no random ids, no setting of the user's.
+    Equal results give equal files: no date, no random ids, none of the user's settings.
 
     Args:
         spec: what the figure shows.

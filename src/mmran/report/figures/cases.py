@@ -27,7 +27,7 @@ def chosen_cases(row: Row, label: int) -> dict[str, Mapping[Any, Any]]:
         label: class, 1 to 3.
 
     Returns:
-        Place -> case. Of an even number, the lower of the two middle slices; equal Dice in the order of the slice
+        Place -> case. For an even number, the lower of the two middle slices; equal Dice in the order of the slice
         numbers; fewer places for fewer than three slices.
     """
     cases = row.pictured(row.variant)
@@ -103,11 +103,11 @@ def _draw_line(
 
 
 def taken_for(case: Mapping[Any, Any]) -> str:
-    """A second line that names the predicted class where it is wrong; empty where it is right or not predicted."""
+    """A second line with the predicted class if it is wrong; empty if it is right or not predicted."""
     predicted = case["predicted"]
     if pd.isna(predicted) or predicted == case["label"]:
         return ""
-    return f"\ntaken for {style.CLASS_TITLES[int(predicted) - 1]}"
+    return f"\npredicted {style.CLASS_TITLES[int(predicted) - 1]}"
 
 
 def _caption(spec: FigureSpec, rows: Sequence[Row], segmenting: Sequence[Row]) -> str:
@@ -119,5 +119,5 @@ def _caption(spec: FigureSpec, rows: Sequence[Row], segmenting: Sequence[Row]) -
     if filled := [row for row in segmenting if row.variant != "raw"]:
         sentences.append(sentence(f"Holes filled: {labels(filled)}"))
     if left_out := [row for row in rows if not row.segments]:
-        sentences.append(sentence(f"Without masks and so left out: {labels(left_out)}"))
+        sentences.append(sentence(f"Omitted because they predict no masks: {labels(left_out)}"))
     return " ".join([*sentences, source(rows)])

@@ -89,7 +89,7 @@ def _draw_matrix(axes: Axes, row: Row, first: bool, last: bool) -> None:
         axes.set_yticklabels([name.replace(" ", "\n") for name in style.CLASS_TITLES])
         axes.set_ylabel("true class")
     if last:
-        # Slanted, since a column is narrower than the longest name.
+        # Slanted, because a column is narrower than the longest name.
         axes.set_xticklabels(CLASS_NAMES, fontsize=6, rotation=-30, ha="left", rotation_mode="anchor")
 
 
@@ -103,5 +103,5 @@ def _caption(spec: FigureSpec, rows: Sequence[Row], classifying: Sequence[Row]) 
     if several := [row for row in classifying if len(row.seeds) > 1]:
         sentences.append(sentence(f"Summed over the seeds of {labels(several)}"))
     if left_out := [row for row in rows if not row.classifies]:
-        sentences.append(sentence(f"Without classes and so left out: {labels(left_out)}"))
+        sentences.append(sentence(f"Omitted because they predict no classes: {labels(left_out)}"))
     return " ".join([*sentences, source(rows)])

@@ -53,7 +53,7 @@ def read_histories(row: Row) -> pd.DataFrame:
 
 
 def curve(row: Row, history: pd.DataFrame, column: str) -> Curve | None:
-    """One network's curve; None where it has no such column, as a network without masks has no Dice."""
+    """One network's curve; None if it has no such column, as a network without masks has no Dice."""
     if column not in history.columns or history[column].isna().all():
         return None
     means = history.groupby("epoch", sort=True)[column].mean().dropna()
@@ -82,7 +82,7 @@ def draw(spec: FigureSpec, rows: Sequence[Row]) -> style.Drawing:
 def _draw_panel(axes: Axes, curves: Sequence[Curve], column: str) -> None:
     is_loss = column == "loss"
     for one in curves:
-        # A single epoch is a point, which a line alone would not show.
+        # A single epoch is a point, which a line would not show.
         marker = "o" if len(one.epochs) == 1 else ""
         axes.plot(
             one.epochs, one.values * (1 if is_loss else 100), marker=marker, markersize=3, **style.line(one.row.style)
@@ -120,7 +120,7 @@ def _caption(
 ) -> str:
     sentences = [
         f"{spec.title}. Training loss, and Dice and accuracy on the validation slices, after every epoch. Networks "
-        "have losses of their own, so losses do not compare between networks.",
+        "use different losses, so losses are not comparable between networks.",
     ]
     trials = [len(history[["seed", "fold"]].drop_duplicates()) for history in histories]
     if several := [row for row, n in zip(rows, trials, strict=True) if n > 1]:

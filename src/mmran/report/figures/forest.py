@@ -1,4 +1,4 @@
-"""Figure of kind forest: how much each network differs from one of them, with intervals over patient families."""
+"""Figure of kind forest: how much each network differs from a reference, with intervals over patient families."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ _PANEL_INCHES = (style.WIDTH_INCHES - _LEFT_INCHES - _GAP_INCHES - 0.12) / 2
 
 
 def differences(rows: Sequence[Row], reference: Row, metric: str) -> list[Comparison]:
-    """Each row that has the metric against the reference, one of them; empty where the reference lacks it.
+    """Compare each row that has the metric with the reference, one of them; empty if the reference lacks it.
 
     Raises:
         UserError: all test slices are of one family or one class, or rows tested different slices.
@@ -86,7 +86,7 @@ def _caption(spec: FigureSpec, rows: Sequence[Row], reference: Row, found: Seque
     if untested := dict.fromkeys(one.row for one in found if one.test == "at chance"):
         sentences.append(sentence(f"Without a test, since one of the two is at chance: {join(list(untested))}"))
     if any(one.certifies != "methods" for one in found):
-        sentences.append("With fewer than three seeds a test speaks of these trained weights, not of networks.")
+        sentences.append("With fewer than three seeds, a test applies to these trained weights, not to the networks.")
     for name, lacking in (
         ("masks", [row for row in rows if not row.segments]),
         ("classes", [row for row in rows if not row.classifies]),

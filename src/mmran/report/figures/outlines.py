@@ -24,7 +24,7 @@ _NOTE_INCHES = 0.23
 
 
 def chosen_slices(rows: Sequence[Row], index: pd.DataFrame) -> dict[str, int]:
-    """The slices at the 90th and the 10th percentile of tumor area, chosen without a look at the predictions.
+    """The slices at the 90th and the 10th percentile of tumor area, chosen without looking at the predictions.
 
     Args:
         rows: the segmenting networks.
@@ -146,5 +146,5 @@ def _caption(spec: FigureSpec, rows: Sequence[Row], segmenting: Sequence[Row], c
     if filled := [row for row in segmenting if row.variant == "pkp"]:
         sentences.append(sentence(f"Holes filled: {labels(filled)}"))
     if left_out := [row for row in rows if not row.segments]:
-        sentences.append(sentence(f"Without masks and so left out: {labels(left_out)}"))
+        sentences.append(sentence(f"Omitted because they predict no masks: {labels(left_out)}"))
     return " ".join([*sentences, source(rows)])

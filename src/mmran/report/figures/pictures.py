@@ -39,7 +39,7 @@ def check_store(rows: Iterable[Row], store: SliceStore) -> None:
     """Refuse a store that the rows were not predicted from.
 
     Raises:
-        UserError: its digest is another.
+        UserError: its digest differs.
     """
     for row in rows:
         if row.summary.digests["data"] != store.digest:

@@ -1,4 +1,4 @@
-"""Figure of kind reliability: how often a class is right that a network gives a certain probability."""
+"""Figure of kind reliability: how often a class predicted with a certain probability is right."""
 
 from collections.abc import Sequence
 
@@ -12,13 +12,13 @@ from mmran.statistics.calibration import calibrations, reliability_bins
 
 _LEFT_INCHES, _HEAD_INCHES, _FOOT_INCHES, _WIDE_INCHES, _HIGH_INCHES = 0.5, 0.12, 0.42, 4.4, 3.0
 LEAST_CONFIDENCE = 100 / 3
-"""The most probable of three classes has at least a third, in percent."""
+"""The probability of the most probable of three classes is at least a third; in percent."""
 
 
 def curve(row: Row) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(B,) mean probability of the predicted class and (B,) share of right classes of each bin, over the seeds.
 
-    Bins hold equal numbers of slices, so their borders differ from seed to seed: each is averaged by its place.
+    Bins hold equal numbers of slices, so their borders differ between seeds: bins are averaged by rank.
     """
     bins = reliability_bins([row.tested()])
     places = sorted({one.bin for one in bins})
@@ -67,11 +67,11 @@ def draw(spec: FigureSpec, rows: Sequence[Row]) -> style.Drawing:
 def _caption(spec: FigureSpec, rows: Sequence[Row], classifying: Sequence[Row]) -> str:
     sentences = [
         f"{spec.title}. Test slices in ten bins of equal number by the probability of the predicted class: its mean, "
-        "and the share of right classes. On the diagonal a probability can be taken at its word; below it a network is "
-        "too sure. ECE: expected calibration error, the mean distance from the diagonal.",
+        "and the share of right classes. On the diagonal, probabilities are calibrated; below it, a network is "
+        "overconfident. ECE: expected calibration error, the mean distance from the diagonal.",
     ]
     if several := [row for row in classifying if len(row.seeds) > 1]:
         sentences.append(sentence(f"Mean over the seeds of {labels(several)}"))
     if left_out := [row for row in rows if not row.classifies]:
-        sentences.append(sentence(f"Without classes and so left out: {labels(left_out)}"))
+        sentences.append(sentence(f"Omitted because they predict no classes: {labels(left_out)}"))
     return " ".join([*sentences, source(rows)])

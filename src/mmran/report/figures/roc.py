@@ -114,13 +114,13 @@ def draw(spec: FigureSpec, rows: Sequence[Row]) -> style.Drawing:
 
 
 def auc_bounds(rows: Sequence[Row]) -> list[list[tuple[float, float] | None]]:
-    """95 % interval, over patient families, of each row's AUC of each class; None where there is none."""
+    """95 % interval, over patient families, of each row's AUC of each class; None if there is none."""
     tested = [row.tested() for row in rows]
     try:
         bootstrap = Bootstrap(Families.of(tested[0]))
         found = [[interval(row, f"auc_{name}", bootstrap) for name in CLASS_NAMES] for row in tested]
     except UserError:
-        # One family or one class: the caption says nothing of intervals.
+        # One family or one class: the caption does not mention intervals.
         return [[None] * len(CLASS_NAMES) for _ in rows]
     return [
         [None if one.low is None or one.high is None else (one.low, one.high) for one in of_row] for of_row in found
@@ -173,10 +173,10 @@ def free_square(curves: Sequence[Curve]) -> tuple[float, float, float, float] | 
     """The largest square in the lower right that no curve enters: left, bottom, width and height in rates.
 
     Args:
-        curves: ROC curves, which never fall: one that is above the upper left corner of the square passes it by.
+        curves: ROC curves, which never fall: one that is above the upper left corner of the square does not enter it.
 
     Returns:
-        None where curves leave no room for a square that can be read.
+        None if curves leave no room for a legible square.
     """
     for side in INSET_SIDES:
         left, top = INSET_RIGHT - side, INSET_BOTTOM + side
@@ -220,5 +220,5 @@ def _caption(
     if several := [row for row in classifying if len(row.seeds) > 1]:
         sentences.append(sentence(f"True positive rates averaged over the seeds of {labels(several)}"))
     if left_out := [row for row in rows if not row.classifies]:
-        sentences.append(sentence(f"Without classes and so left out: {labels(left_out)}"))
+        sentences.append(sentence(f"Omitted because they predict no classes: {labels(left_out)}"))
     return " ".join([*sentences, source(rows)])

@@ -1,4 +1,4 @@
-"""The rows of a figure: networks, with what was measured of each."""
+"""The rows of a figure: networks with their measurements."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Row:
     Attributes:
         label: what readers call it.
         experiment: name of the experiment.
-        style: its place in the order that fixes colors and lines.
+        style: its position in the order that fixes colors and lines.
         variant: which of its masks are shown, such as "raw".
         cases: what `read_cases` returns.
         summary: what `read_summary` returns.
@@ -58,14 +58,14 @@ class Row:
         return self.cases[chosen].set_index("slice", drop=False).sort_index()
 
     def tested(self) -> TestedRow:
-        """The row as statistics take it: the cases of its variant, or raw ones of a network without masks."""
+        """The row for statistics: the cases of its variant, or raw ones for a network without masks."""
         variant = self.variant if self.segments else RAW
         chosen = self.cases[self.cases["variant"] == variant].sort_values(["seed", "slice"], ignore_index=True)
         summary = self.summary
         return TestedRow(self.label, self.experiment, summary.protocol, variant, summary.digests["cases"], chosen)
 
     def classified(self) -> list[pd.DataFrame]:
-        """Raw cases of each seed, its folds pooled: filling holes changes no class."""
+        """Raw cases of each seed, its folds pooled: filling holes does not change classes."""
         raw = self.cases[self.cases["variant"] == RAW]
         return [raw[raw["seed"] == seed] for seed in self.seeds]
 

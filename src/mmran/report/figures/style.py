@@ -1,4 +1,4 @@
-"""How every figure looks: page size, type, one color and line per network, and a message in place of a drawing."""
+"""How every figure looks: page size, type, one color and line per network, and a message instead of a drawing."""
 
 import textwrap
 from collections.abc import Iterable
@@ -18,16 +18,16 @@ DPI = 300
 CLASS_TITLES = tuple("pituitary tumor" if name == "pituitary" else name for name in CLASS_NAMES)
 
 RC: dict[str, Any] = {
-    # DejaVu Sans comes with matplotlib, so text is laid out alike on every machine; viewers without it fall back.
+    # DejaVu Sans comes with matplotlib, so text has the same layout on every machine; viewers without it fall back.
     "font.family": ["sans-serif"],
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],
     "font.size": 7,
-    # Labels are the user's words: a dollar sign in one must not start a formula that fails after all training.
+    # Users write the labels: a dollar sign must not start a formula that fails after all training.
     "text.parse_math": False,
     # Text stays text, so that readers can search, copy and edit it.
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
-    # Without a fixed salt the ids in an SVG are random, and equal figures are unequal files.
+    # Without a fixed salt the ids in an SVG are random, and equal figures give different files.
     "svg.hashsalt": "mmran",
     "axes.linewidth": 0.6,
     "axes.titlesize": 7,
@@ -61,7 +61,7 @@ _LINES: tuple[tuple[Any, float], ...] = (
     ((0, (8, 1.4, 1.2, 1.4, 1.2, 1.4)), 1.1),
 )
 ACCENT = "#D15900"
-"""Marks what a figure without network colors points at: filled holes, the training that needs no search."""
+"""Accent color in figures without network colors: filled holes, the training that needs no search."""
 
 FIGURE_SPACE = "\u2007"
 """As wide as a digit."""
@@ -113,7 +113,7 @@ def fitting_size(texts: Iterable[str], size_pt: float, width_inches: float) -> f
 
 
 def message(title: str, sentence: str) -> Drawing:
-    """A figure that says why there is nothing to draw."""
+    """A figure that explains why there is nothing to draw."""
     figure = new_figure(1.0)
     figure.text(0.5, 0.5, textwrap.fill(sentence, 90), ha="center", va="center", fontsize=9, color="0.25")
     return Drawing(figure, f"{title}. {sentence}")

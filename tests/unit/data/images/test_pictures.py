@@ -85,4 +85,4 @@ def test_outputs_inside_the_input_folder_are_no_inputs(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     search = find_images([tmp_path], tmp_path / "out", ReadOptions())
     assert [one.name for one in search.images] == ["a.png"]
-    assert search.notes() == ["1 files of other kinds passed over (.txt)"]
+    assert search.notes() == ["1 files of other kinds skipped (.txt)"]
