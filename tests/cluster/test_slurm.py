@@ -186,8 +186,8 @@ def weights(house: House, name: str) -> str:
             {"partition": "gpus"},
             "resources.partition of dynamic: no partition 'gpus'; did you mean 'gpu'? known: gpu, short",
         ),
-        ({"gpus": 3}, "resources.gpus of dynamic: 3 asked for, but a job in partition 'gpu' can have no more than 2"),
-        ({"partition": "short", "runtime_minutes": 60}, "resources.runtime_minutes of dynamic: 60 asked for"),
+        ({"gpus": 3}, "resources.gpus of dynamic: requests 3, but a job in partition 'gpu' can have at most 2"),
+        ({"partition": "short", "runtime_minutes": 60}, "resources.runtime_minutes of dynamic: requests 60"),
     ],
     ids=["partition", "gpus", "time"],
 )

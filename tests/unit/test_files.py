@@ -99,7 +99,7 @@ def test_numbers_and_depths_that_json_does_not_have_are_refused(tmp_path: Path, 
 
 def test_a_text_that_is_not_utf_8_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_bytes(b"\xff\xfe{}")
-    with pytest.raises(UserError, match=r"x\.json: not a UTF-8 text"):
+    with pytest.raises(UserError, match=r"x\.json: not UTF-8 text"):
         read_json(tmp_path / "x.json")
 
 

@@ -25,7 +25,7 @@ def made(results: Path) -> Path:
 def test_whole_results_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made(tmp_path)
     assert main(["verify-results", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == "2 files of 1 jobs read, 0 not as they were made\n"
+    assert capsys.readouterr().out == "2 files of 1 jobs read, 0 changed since they were made\n"
 
 
 def test_a_bit_that_a_disk_flipped_and_a_file_that_is_gone_are_named(
@@ -47,9 +47,9 @@ def test_a_bit_that_a_disk_flipped_and_a_file_that_is_gone_are_named(
     assert said.out.splitlines() == [
         "trials/weights.safetensors was edited after it was made",
         "runs.json is missing",
-        "2 files of 1 jobs read, 2 not as they were made",
+        "2 files of 1 jobs read, 2 changed since they were made",
     ]
-    assert "remove the file, and snakemake makes it again" in said.err
+    assert "remove the file and run snakemake to recreate it" in said.err
 
 
 def test_a_folder_without_records_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,7 +87,7 @@ class TestAfterAnUpgrade:
 
     def test_an_edited_option_cannot_be_accepted(self) -> None:
         edited = small(experiments={"se": {"training": {"epochs": 2}}})
-        with pytest.raises(UserError, match="train/se/paper: not only its code differs"):
+        with pytest.raises(UserError, match="train/se/paper: something besides its code differs"):
             accept(edited, "se", "comments")
         assert {one.job for one in accept(edited, None, "comments")} == {"train/dynamic/paper", "train/plain/paper"}
 

@@ -144,9 +144,9 @@ def test_a_specification_reads_back_as_the_experiment_it_was(paper: dict[str, An
         ({"figures": {"forest": {"against": "MRAN"}}}, r"figures\.forest: against: 'MRAN' is the label of 0 rows, exp"),
         (
             {"tables": {"claims": {"title": "x", "kind": "metrics", "metrics": ["dice"], "rows": [NET]}}},
-            r"tables\.claims: the statistics have a table of that name",
+            r"tables\.claims: the statistics already have a table of that name",
         ),
-        ({"experiments": {"nearest-slice": {}}}, r"experiments\.nearest-slice: the name is that of the rival"),
+        ({"experiments": {"nearest-slice": {}}}, r"experiments\.nearest-slice: the name of the baseline"),
         (
             {"tables": {"table3": {"rows": [{"label": "x", "experiment": "nearest-slice"}]}}},
             r"tables\.table3: row 'x': nearest-slice has no network to count",
@@ -158,7 +158,7 @@ def test_a_specification_reads_back_as_the_experiment_it_was(paper: dict[str, An
         ({"protocols": {"paper": {"method": "slcie"}}}, r"'slcie' is unknown; did you mean 'slice'"),
         (
             {"experiments": {123: {}}},
-            r"config: experiments: key 123 is no text; quote it: '123'",
+            r"config: experiments: key 123 is not text; quote it: '123'",
         ),
         (
             {"experiments": {"x": {"training": {"learning_rate": math.nan}}}},
@@ -168,9 +168,9 @@ def test_a_specification_reads_back_as_the_experiment_it_was(paper: dict[str, An
             {"experiments": {"x": {"training": {"learning_rate": math.inf}}}},
             r"learning_rate: inf is not a finite number",
         ),
-        ({"results": "a{b}"}, r"results: 'a\{b\}' is no usable folder"),
-        ({"results": "-x"}, r"results: '-x' is no usable folder"),
-        ({"results": "~nobody-here/x"}, r"results: '~nobody-here/x': .*name the folder in full"),
+        ({"results": "a{b}"}, r"results: 'a\{b\}' is not a usable folder"),
+        ({"results": "-x"}, r"results: '-x' is not a usable folder"),
+        ({"results": "~nobody-here/x"}, r"results: '~nobody-here/x': .*give the full path"),
         ({"results": 2026}, r"results: 2026 is a int, expected text; quote it: '2026'"),
         ({"evaluate_under": ["papr"]}, r"evaluate_under: no protocol 'papr'; did you mean 'paper'"),
         (

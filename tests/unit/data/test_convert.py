@@ -71,7 +71,7 @@ BAD_INPUTS = {
         [2, 3, 11],
     ),
     "empty mask": (with_field("tumorMask", np.zeros((8, 8))), "10.mat", "mask is empty", [2, 3, 11]),
-    "two files with one number": (two_files_with_one_number, "10.mat", "has the slice number 10", [2, 3, 11]),
+    "two files with one number": (two_files_with_one_number, "10.mat", "has slice number 10", [2, 3, 11]),
     "one PID with two labels": (two_labels, "10.mat", "patient 100360 has label 3 here and 1 in", [2, 3]),
     "no slice number": (no_number, "ten.mat", "its name is not a slice number", [2, 3, 11]),
     "damaged archive": (bad_archive, "10.zip", "is a truncated or damaged archive", [2, 3, 10, 11]),

@@ -116,7 +116,7 @@ FAULTS = {
     "label beyond the classes": (with_text("glioma", "4"), "slices.csv line 2", "label is '4', expected 1 to 3"),
     "bad patient": (with_text("P1", "P 1"), "slices.csv line 2", "patient is 'P 1'"),
     "bad spacing": (with_text("0.5", "-1"), "slices.csv line 2", "spacing_mm is '-1'"),
-    "no spacing": (with_text("0.5", ""), "a.png", "name it in the column spacing_mm"),
+    "no spacing": (with_text("0.5", ""), "a.png", "add it in the column spacing_mm"),
     "bad number": (with_text("12,", "0,"), "slices.csv line 2", "slice is '0'"),
     "bad fold": (with_text("0.5,1", "0.5,x"), "slices.csv line 2", "fold is 'x'"),
     "shared number": (with_text("12,", "7,"), "slices.csv line 2", "has slice number 7, as does"),

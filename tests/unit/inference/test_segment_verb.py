@@ -88,7 +88,7 @@ def test_an_interrupted_run_continues_with_what_is_left(
     capsys.readouterr()
     assert segment(model_folder, scans, "--output", out) == 0
     assert "2 files, 2 slices" in (said := capsys.readouterr().out)
-    assert "1 there before" in said
+    assert "1 already done" in said
     assert (out / "a_mask.png").stat().st_mtime_ns == kept
     assert sorted((out / "predictions.csv").read_text().splitlines()) == sorted(whole.splitlines())
 
@@ -136,7 +136,7 @@ def test_an_unlike_image_is_a_warning_with_the_measured_value(
     assert segment(model_folder, tmp_path / "flat.png", "--output", tmp_path / "out") == 0
     said = capsys.readouterr().err
     assert "warning: flat.png: 48 x 40 px without spacing do not fit 32 x 32: scaled as a whole" in said
-    assert "warning: flat.png: nearly all pixels have one intensity" in said
+    assert "warning: flat.png: nearly all pixels have the same intensity" in said
     assert "scaled as a whole; " in predictions(tmp_path / "out")["warnings"].iloc[0]
 
 

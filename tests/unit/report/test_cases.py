@@ -28,7 +28,7 @@ def test_few_slices_fill_fewer_places_and_none_is_shown_twice():
     assert places(row_with(0.9), label=1) == {}
 
 
-@pytest.mark.parametrize(("predicted", "said"), [(2, ""), (np.nan, ""), (3, "\ntaken for pituitary tumor")])
+@pytest.mark.parametrize(("predicted", "said"), [(2, ""), (np.nan, ""), (3, "\npredicted pituitary tumor")])
 def test_a_wrong_class_is_named(predicted, said):
     assert taken_for({"label": 2, "predicted": predicted}) == said
 
@@ -37,7 +37,7 @@ def test_a_wrong_class_is_named(predicted, said):
 def test_the_figure_has_a_line_per_class_and_names_who_is_left_out(results, tmp_path):
     caption = draw(results, tmp_path, "cases", ROWS[1:])
     assert "Holes filled: Multi." in caption
-    assert "Without masks and so left out: Classifier." in caption
+    assert "Omitted because they predict no masks: Classifier." in caption
     svg = (tmp_path / "figure.svg").read_text()
     for text in ("worst", "median", "best", "meningioma", "glioma", "pituitary tumor"):
         assert f">{text}<" in svg

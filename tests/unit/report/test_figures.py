@@ -40,10 +40,10 @@ def test_equal_results_give_equal_files_whatever_the_users_settings(results, tmp
 
 def test_networks_without_the_task_are_left_out_and_named_in_the_caption(results, tmp_path):
     outlines = draw(results, tmp_path, "outlines")
-    assert "Without masks and so left out: Classifier." in outlines
+    assert "Omitted because they predict no masks: Classifier." in outlines
     assert "Holes filled: Multi." in outlines
     for kind in ("confusion", "roc"):
-        assert "Without classes and so left out: Segmenter et al. Protocol" in draw(results, tmp_path, kind)
+        assert "Omitted because they predict no classes: Segmenter et al. Protocol" in draw(results, tmp_path, kind)
 
 
 def test_results_of_another_split_or_an_outdated_specification_are_refused(results, tmp_path):

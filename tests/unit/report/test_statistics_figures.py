@@ -29,7 +29,7 @@ def test_a_forest_plot_draws_points_and_names_limits(results):
     assert [line.get_ydata()[0] for line in points] == [0, 1]
     assert "few: they are too narrow" in drawing.caption
     assert "Without masks: Classifier." in drawing.caption
-    assert "a test speaks of these trained weights" in drawing.caption
+    assert "a test applies to these trained weights" in drawing.caption
 
 
 def test_a_forest_plot_compares_with_the_row_that_it_names(results):
@@ -68,5 +68,5 @@ def test_a_reliability_figure_names_the_error_of_each_network(results):
         drawing = reliability.draw(spec_of("reliability"), read(results, ROWS))
         legend = [text.get_text() for text in drawing.figure.axes[0].get_legend().get_texts()]
     assert [text.split()[-1] for text in legend] == ["Classifier", "Multi"]
-    assert "Without classes and so left out: Segmenter et al. Protocol" in drawing.caption
+    assert "Omitted because they predict no classes: Segmenter et al. Protocol" in drawing.caption
     assert "No network" in reliability.draw(spec_of("reliability"), read(results, ROWS[:1])).caption

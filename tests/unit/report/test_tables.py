@@ -80,10 +80,10 @@ def test_several_seeds_are_a_mean_with_its_standard_deviation_and_never_bare():
 
 
 def test_one_seed_alone_is_said_to_rank_no_networks():
-    assert any("one between two seeds" in note for note in metrics_table(spec(*ROWS), SUMMARIES, SPECS).notes)
+    assert any("a difference between seeds" in note for note in metrics_table(spec(*ROWS), SUMMARIES, SPECS).notes)
     summaries = {"dynamic": summary("dynamic", seeds=[{"dice": 0.7}, {"dice": 0.8}])}
     notes = metrics_table(spec(ROWS[1], metrics=("dice",)), summaries, SPECS).notes
-    assert not any("one between two seeds" in note for note in notes)
+    assert not any("a difference between seeds" in note for note in notes)
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -64,7 +64,7 @@ def test_an_interval_holds_its_estimate_and_comes_into_csv_and_pages():
     assert rf"| Worse | 306 | 70.00 \[{worse['dice_low']}, {worse['dice_high']}\] |" in page
     assert "**80.00**" in page
     assert "95 % intervals over 36 patient families; bold: not shown to be worse" in page
-    assert "a test speaks of these trained weights, not of networks" in page
+    assert "a test applies to these trained weights, not to the networks" in page
 
 
 def test_few_families_and_one_row_are_said():

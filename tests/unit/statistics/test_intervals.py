@@ -119,9 +119,9 @@ def test_few_families_are_said(n_families, few):
 
 def test_one_family_and_one_class_are_refused():
     frame = cases()
-    with pytest.raises(UserError, match="all test slices are of patient family F000; statistics need two"):
+    with pytest.raises(UserError, match="all test slices are of patient family F000; statistics need at least two"):
         Families.of(row(frame[frame["family"] == "F000"]))
-    with pytest.raises(UserError, match="all test slices are of class glioma; statistics need two"):
+    with pytest.raises(UserError, match="all test slices are of class glioma; statistics need at least two"):
         Families.of(row(frame[frame["label"] == 2]))
 
 

@@ -43,7 +43,7 @@ def test_a_network_of_the_paper_can_be_trained(name: str) -> None:
     [
         ({"network": {"attention": "x"}}, r"network option attention: 'x' is unknown"),
         ({"network": {"name": "mb-dcnn"}, "training": {"epochs": 2}}, r"2 is too few"),
-        ({"network": {"name": "y-net"}, "training": {"epochs": 1}}, r"1 is too few for two stages"),
+        ({"network": {"name": "y-net"}, "training": {"epochs": 1}}, r"1 is too few for the two stages"),
         ({"network": {"name": "absent_module:Net"}}, r"cannot import 'absent_module'"),
     ],
 )

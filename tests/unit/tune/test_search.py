@@ -66,7 +66,7 @@ def test_a_network_of_one_task_has_nothing_to_weigh(tiny: Path, tmp_path: Path) 
     [
         ({"experiment": "dynamics"}, "search.experiment: no experiment 'dynamics'; did you mean 'dynamic'?"),
         ({"space": {"alpha": {"low": 0.9, "high": 0.1}}}, "search.space.alpha: low 0.9 is not below high 0.1"),
-        ({"space": {"alpha": [0.5, 5]}}, "search.space.alpha: 5 is no weight; expected 0 to 1"),
+        ({"space": {"alpha": [0.5, 5]}}, "search.space.alpha: 5 is not a weight; expected 0 to 1"),
         ({"space": {"rate": [1]}}, "search.space: unknown key 'rate'"),
         ({"trials": 0}, "search.trials: 0 is less than the minimum of 1"),
     ],

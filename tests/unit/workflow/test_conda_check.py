@@ -28,7 +28,7 @@ def complaint(environments: str = "/data/envs") -> str:
     with pytest.raises(UserError) as caught:
         check_conda(environments)
     assert "\n" not in str(caught.value)
-    assert "leave --use-conda out" in str(caught.value)
+    assert "omit --use-conda" in str(caught.value)
     return str(caught.value)
 
 
@@ -57,7 +57,7 @@ def test_without_a_conda_it_says_what_to_install(folder: Path) -> None:
 @pytest.mark.parametrize("line", ["echo 'no such interpreter' >&2; exit 1", "echo 'no such interpreter'"])
 def test_a_conda_that_does_not_tell_its_version_is_quoted(folder: Path, line: str) -> None:
     pretend(folder, line)
-    assert complaint().startswith(f"--use-conda: {folder}/conda --version said 'no such interpreter', not its version")
+    assert complaint().startswith(f"--use-conda: {folder}/conda --version printed 'no such interpreter', not its version")
 
 
 @pytest.mark.parametrize("sign", [" ", "'", '"', "$", "&"])

@@ -83,7 +83,7 @@ def test_an_unknown_partition_names_the_known(cluster: None) -> None:
 def test_a_gpu_where_there_is_none_names_the_partitions_that_have_some(cluster: None) -> None:
     said = message(partition="short", gpus=1)
     assert said == (
-        "config: resources.gpus of se: 1 asked for, but a job in partition 'short' can have no more than 0; name a "
+        "config: resources.gpus of se: requests 1, but a job in partition 'short' can have at most 0; name a "
         "partition with GPUs, or set gpus: 0 (known partitions: gpu with 4 GPUs a node, long, short)"
     )
 
@@ -93,19 +93,19 @@ def test_a_gpu_where_there_is_none_names_the_partitions_that_have_some(cluster: 
 )
 def test_more_than_any_node_has_is_refused(cluster: None, key: str, asked: int, most: str) -> None:
     said = message(partition="short", **{key: asked})
-    assert f"resources.{key} of se: {asked} asked for" in said
-    assert f"can have no more than {most};" in said
+    assert f"resources.{key} of se: requests {asked}" in said
+    assert f"can have at most {most};" in said
 
 
 def test_without_slurm_it_says_where_to_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     said = message()
-    assert said.startswith("no Slurm on this machine: sbatch is not on PATH; start from a login node")
+    assert said.startswith("no Slurm on this machine: sbatch is not on PATH; start on a login node")
     assert "snakemake --cores all" in said
 
 
 def test_a_slurm_that_does_not_answer_is_quoted(on_path: Path) -> None:
     program(on_path, "sinfo", "echo 'slurm_load_partitions: Unable to contact slurm controller' >&2; exit 1")
     assert message().startswith(
-        "Slurm does not answer (slurm_load_partitions: Unable to contact slurm controller); see what `sinfo` says"
+        "Slurm does not answer (slurm_load_partitions: Unable to contact slurm controller); run `sinfo`"
     )

@@ -57,7 +57,7 @@ def test_a_storage_provider_is_refused() -> None:
     [
         ({"results": "a.txt", "source": "phantom"}, "config: results: a.txt is a file, expected a folder"),
         ({"results": "a.txt/deep/er", "source": "phantom"}, "config: results: a.txt is a file, expected a folder"),
-        ({"results": "new", "source": "sl{ic}es"}, r"config: source: sl\{ic\}es: Snakemake takes braces"),
+        ({"results": "new", "source": "sl{ic}es"}, r"config: source: sl\{ic\}es: Snakemake reads braces"),
     ],
 )
 def test_places_at_which_snakemake_fails_are_refused(
@@ -133,7 +133,7 @@ def test_a_run_beside_another_may_know_less_and_removes_nothing(tmp_path: Path, 
 
 def test_a_key_twice_in_a_file_that_snakemake_merged_is_refused(tmp_path: Path) -> None:
     (tmp_path / "twice.yaml").write_text("results: a\nresults: b\n")
-    with pytest.raises(UserError, match=r"twice\.yaml, line 2: key 'results' is there twice"):
+    with pytest.raises(UserError, match=r"twice\.yaml, line 2: duplicate key 'results'"):
         _as_written(SimpleNamespace(configfiles=[tmp_path / "twice.yaml"]), {"results": "b"})
 
 
