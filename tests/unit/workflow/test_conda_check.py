@@ -57,7 +57,9 @@ def test_without_a_conda_it_says_what_to_install(folder: Path) -> None:
 @pytest.mark.parametrize("line", ["echo 'no such interpreter' >&2; exit 1", "echo 'no such interpreter'"])
 def test_a_conda_that_does_not_tell_its_version_is_quoted(folder: Path, line: str) -> None:
     pretend(folder, line)
-    assert complaint().startswith(f"--use-conda: {folder}/conda --version printed 'no such interpreter', not its version")
+    assert complaint().startswith(
+        f"--use-conda: {folder}/conda --version printed 'no such interpreter', not its version"
+    )
 
 
 @pytest.mark.parametrize("sign", [" ", "'", '"', "$", "&"])
