@@ -127,14 +127,14 @@ def _difference(recorded: Any, computed: Any, key: str = "") -> str:
     """Name the first value that differs, or return an empty text."""
     if isinstance(computed, Mapping):
         if not isinstance(recorded, Mapping) or recorded.keys() != computed.keys():
-            return f"{key or 'its keys'} holds other names than the cases give"
+            return f"{key or 'its keys'} holds other names than those that follow from the cases"
         pairs = [(name, recorded[name], computed[name]) for name in computed]
     elif isinstance(computed, list | tuple):
         if not isinstance(recorded, list | tuple) or len(recorded) != len(computed):
-            return f"{key} has another length than the cases give"
+            return f"{key} has another length than the one that follows from the cases"
         pairs = [(str(i), recorded[i], computed[i]) for i in range(len(computed))]
     else:
-        return "" if _equal(recorded, computed) else f"{key} is {recorded}, but the cases give {computed}"
+        return "" if _equal(recorded, computed) else f"{key} is {recorded}, but {computed} follows from the cases"
     found = (_difference(ours, theirs, f"{key}.{name}" if key else str(name)) for name, ours, theirs in pairs)
     return next((text for text in found if text), "")
 

@@ -57,7 +57,7 @@ def test_what_is_not_searched_stays_as_configured() -> None:
 
 def test_a_network_of_one_task_has_nothing_to_weigh(tiny: Path, tmp_path: Path) -> None:
     single = search(network={"name": "resnet-50", "attention": None})
-    with pytest.raises(UserError, match=r"search\.experiment: tiny is for classification alone"):
+    with pytest.raises(UserError, match=r"search\.experiment: tiny is for classification only"):
         plan_search(single, tiny / "data" / "slices.h5", tiny / "splits" / "paper.csv", tmp_path)
 
 
