@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python benchmarks/augmentation.py [--size 512] [--rounds 9]
 
-Every round runs all of them on the same images, one after the other; what is printed is the median over the
-rounds of the ratio within a round. Processor time, not wall time: other programs on the machine do not count.
+Every round runs all of them on the same images, one after another; prints the median over the rounds
+of the ratio within a round. Processor time, not wall time: other programs on the machine do not count.
 Goal: at least 6 times MONAI and 3 times albumentations at 512 pixels.
 """
 

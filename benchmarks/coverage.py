@@ -2,7 +2,7 @@
 
 Simulates test sets of 209 and 137 patient families (the whole data set, and two thirds of it) with 1 to 38 slices
 each, whose values share a part of their variance (the intraclass correlation, ICC). Goals: a coverage of .93 to .97,
-and a type I error of at most .065 at a level of .05. The last columns show what tests do that take slices for
+and a type I error of at most .065 at a level of .05. The last columns show tests that treat slices as
 independent. About 4 minutes on one idle core; `--quick` takes 40 seconds.
 """
 

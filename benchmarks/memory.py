@@ -1,10 +1,10 @@
-"""The memory that tensors take in one training step, worked out for every network without a GPU.
+"""The memory that tensors take in one training step, computed for every network without a GPU.
 
     python benchmarks/memory.py [--size 512] [--batch 10] [--accumulate 1] [EXPERIMENT ...]
 
-The step runs on tensors that have shapes and no values; every storage is counted while it lives: weights, gradients,
-optimizers, what is kept for the backward pass, and what comes and goes. A GPU needs more than that, by the workspace of
-its convolutions, the gaps in its memory and the context of the process, which are not counted.
+The step runs on tensors with shapes but no values; every storage is counted while it lives: weights, gradients,
+optimizers, what is kept for the backward pass, and what comes and goes. A GPU needs more than that: the workspaces of
+convolutions, fragmentation, and the context of the process are not counted.
 """
 
 import argparse

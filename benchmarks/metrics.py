@@ -1,8 +1,8 @@
 """How the metrics compare with MONAI, medpy and scipy, in one run: `python benchmarks/metrics.py`.
 
-Quote the ratios; milliseconds are of this machine and this moment. With --real FOLDER the lesions are those of the
-N.mat files in it, else ellipses. Predictions are lesions with a shaken border and holes, or noise as an untrained
-network makes it.
+Quote the ratios; milliseconds depend on the machine and the moment. With --real FOLDER the lesions are those of the
+N.mat files in it, else ellipses. Predictions are lesions with a jittered border and holes, or noise as from an
+untrained network.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """What `mmran segment` adds to the bare networks, in one run: `python benchmarks/segment.py`.
 
 Segments a folder of png as a user would, and runs the same network on the same prepared batches with the same threads
-before and after. Quote the ratios; seconds are of this machine and this moment. On a busy machine, the ratio of CPU
-seconds is the steadier one. With --volume, the peak memory of a NIfTI volume of 512 x 512 x 300 instead.
+before and after. Quote the ratios; seconds depend on the machine and the moment. On a busy machine, the ratio of CPU
+seconds is steadier. With --volume, the peak memory of a NIfTI volume of 512 x 512 x 300 instead.
 """
 
 import argparse

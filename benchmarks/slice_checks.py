@@ -1,6 +1,6 @@
 """What checking every slice's checksum adds to loading slices: `python benchmarks/slice_checks.py FOLDER`.
 
-FOLDER holds N.mat files. Takes seconds. Quote the ratio; milliseconds are of this machine and this moment.
+FOLDER holds N.mat files. Takes seconds. Quote the ratio; milliseconds depend on the machine and the moment.
 """
 
 import argparse

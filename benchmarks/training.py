@@ -1,11 +1,11 @@
-"""What the training loop costs beside a bare hand-written step, and what precision and memory layout gain.
+"""What the training loop costs compared with a bare hand-written step, and what precision and memory layout gain.
 
     python benchmarks/training.py [--network mmran] [--width 0.125] [--size 96] [--threads 1]
 
 Prints ratios within one run. The bare step is forward, losses, backward and Adam on batches that are ready; the loop
 adds order, normalization, augmentation and bookkeeping, and after every epoch a snapshot of weights and optimizers.
 Every few minutes a thread writes the newest snapshot as a checkpoint; its seconds, spread over
-`training.checkpoint_minutes`, are what checkpoints cost at most, if the thread has no idle core to itself.
+`training.checkpoint_minutes`, are the most that checkpoints cost, if the thread has no idle core.
 """
 
 import argparse

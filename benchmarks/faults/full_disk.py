@@ -2,8 +2,8 @@
 
     python benchmarks/faults/full_disk.py [--n 2] [--seed 0]
 
-The kernel lets no file grow beyond a limit (RLIMIT_FSIZE), which is how a stage meets a full disk. A stage
-passes if it ends with one line that names a file, leaves no part of its results, and makes the same bytes afterwards.
+The kernel lets no file grow beyond a limit (RLIMIT_FSIZE), which looks like a full disk to a stage. A stage
+passes if it ends with one line that names a file, leaves no part of its results, and makes the same bytes afterward.
 Prints one table line for each stage; exits with 1 if one fails.
 """
 

@@ -1,4 +1,4 @@
-"""SIGKILL a process of a whole run at a random instant, give the same command again, and compare the results.
+"""SIGKILL a process of a whole run at a random instant, repeat the command, and compare the results.
 
     python benchmarks/faults/kill_workflow.py [--n 1] [--seed 0]
 

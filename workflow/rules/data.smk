@@ -1,4 +1,4 @@
-# .mat files, or a table of images and masks -> one slice store -> what is in it -> who trains and who tests
+# .mat files, or a table of images and masks -> one slice store -> an audit -> which slices train and test
 
 
 rule phantom:

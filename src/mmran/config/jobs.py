@@ -106,6 +106,8 @@ def plan_models(config: Config, digest_of: Callable[[Job], str] = lambda job: jo
 
 
 class _Planner:
+    """Collects jobs, each after those whose results it reads."""
+
     def __init__(self, config: Config, digest_of: Callable[[Job], str]) -> None:
         self.config = config
         self.digest_of = digest_of
@@ -123,6 +125,7 @@ class _Planner:
         inputs: Iterable[str] = (),
         outputs: Iterable[str] = (),
     ) -> None:
+        """Add one job; the jobs that it reads were added before."""
         read = sorted(set(inputs))
         job = Job(name, values, code, {other: self.digests[other] for other in read}, tuple(outputs))
         self.jobs[name] = job
@@ -132,6 +135,7 @@ class _Planner:
             self.accepted[name][name] = job.digest
 
     def add_data(self) -> None:
+        """Conversion, audit, and splits, and the phantom if it is the source."""
         data, inputs = self.config.values["data"], []
         values = {key: data[key] for key in ("field_of_view_mm", "keep_going", "tumor_values") if key in data}
         if self.config.source is None:
@@ -151,6 +155,7 @@ class _Planner:
             )
 
     def add_experiment(self, name: str, protocol: str) -> None:
+        """Training, prediction, and evaluation of one experiment."""
         values = json.loads(self.texts[f"experiments/{name}.json"])
         code = values.pop("code")
         values["network"].get("encoder_weights", {}).pop("path", None)  # its content counts, not its place
@@ -165,11 +170,13 @@ class _Planner:
         self.add(f"evaluate/{name}/{protocol}", {}, self.config.stage_code("evaluate"), inputs, measured)
 
     def add_networks(self) -> None:
+        """Parameter counts for the tables that show them."""
         for name in self._tables("parameters"):
             experiments = {one: self._experiment(one) for one in self.config.trained_for(name)}
             self.add(f"networks/{name}", experiments, self.config.stage_code("networks"), (), [f"networks/{name}.json"])
 
     def add_tables(self, protocol: str) -> None:
+        """Every table of the configuration."""
         for name in self.config.tables:
             inputs = self._measured(name, protocol, "evaluate")
             if name in self._tables("parameters"):
@@ -179,11 +186,13 @@ class _Planner:
             self._add_shown("table", name, protocol, inputs, TABLE_FILES)
 
     def add_figures(self, protocol: str) -> None:
+        """Every figure of the configuration."""
         for name in self.config.figures:
             inputs = [CONVERT, *self._measured(name, protocol, "train", "predict", "evaluate")]
             self._add_shown("figure", name, protocol, inputs, FIGURE_FILES)
 
     def add_nearest(self, protocol: str) -> None:
+        """The baseline that copies the nearest training slice."""
         if not self.config.comparison.rows:
             return
         folder = f"experiments/{NEAREST}/{protocol}"
@@ -192,6 +201,7 @@ class _Planner:
         self.add(f"nearest_slice/{protocol}", {}, self.config.stage_code("nearest_slice"), inputs, files)
 
     def add_comparison(self, protocol: str) -> None:
+        """Intervals, tests, and claims."""
         if not self.config.comparison.rows:
             return
         values = json.loads(self.texts["comparison.json"]) | {"protocol": protocol}
@@ -201,10 +211,12 @@ class _Planner:
         self.add(f"compare/{protocol}", values, self.config.stage_code("compare"), inputs, written)
 
     def add_overview(self) -> None:
+        """The start page, which reads everything that is shown."""
         shown = [name for name, job in self.jobs.items() if job.stage in (VERIFY, "table", "figure", "compare")]
         self.add("overview", {}, self.config.stage_code("overview"), shown, ["overview.html", "overview.md"])
 
     def add_package(self, name: str, protocol: str) -> None:
+        """The model package of one experiment."""
         values = {"license": self.config.values["data"].get("license")}
         inputs = [CONVERT, f"split/{protocol}", f"train/{name}/{protocol}", f"evaluate/{name}/{protocol}"]
         folder = f"models/{protocol}/{name}"
@@ -212,6 +224,7 @@ class _Planner:
         self.add(f"package/{name}/{protocol}", values, self.config.stage_code("package"), inputs, written)
 
     def add_search(self) -> None:
+        """The search for a fixed weight, and its report."""
         protocol = self.config.protocols[0]
         values = json.loads(self.texts["search.json"])
         code = values["experiment"].pop("code")

@@ -14,6 +14,7 @@ from mmran.data.images.base import Spacing
 from mmran.inference.model import Prediction
 from mmran.inference.placement import Placement
 from mmran.metrics import overlap, surface
+from mmran.statistics.files import csv_value
 
 DIGITS = 6
 """Significant digits of a number in a csv."""
@@ -98,18 +99,8 @@ def csv_lines(rows: Sequence[Mapping[str, Any]], *, header: bool) -> str:
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     if header:
         writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    writer.writerows({name: csv_value(value, DIGITS) for name, value in row.items()} for row in rows)
     return text.getvalue()
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.{DIGITS}g}"
-    text = str(value)
-    # A spreadsheet evaluates a cell that begins like a formula.
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
 def entropy_bits(probabilities: "Any") -> float:

@@ -23,7 +23,7 @@ def to_csv(kind: type, records: Sequence[Any]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(field.name for field in dataclasses.fields(kind))
-    writer.writerows([_cell(value) for value in dataclasses.astuple(record)] for record in records)
+    writer.writerows([csv_value(value) for value in dataclasses.astuple(record)] for record in records)
     return text.getvalue()
 
 
@@ -32,13 +32,19 @@ def write_csv(path: Path, kind: type, records: Sequence[Any]) -> None:
     write_text(path, to_csv(kind, records))
 
 
-def _cell(value: Any) -> str:
+def csv_value(value: Any, digits: int = DIGITS) -> str:
+    """One value as the text of a csv cell: empty for None, 0 or 1 for a boolean, and never a formula.
+
+    Args:
+        value: a number, a boolean, a text, or None.
+        digits: significant digits of a float.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
         return str(int(value))
     if isinstance(value, float):
-        return f"{value:.{DIGITS}g}"
+        return f"{value:.{digits}g}"
     text = str(value)
     # A spreadsheet evaluates a cell that begins like a formula.
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
