@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 DEMO := --configfile workflow/overlays/demo.yaml
 # What Snakemake prints before every job, whatever it is told to be quiet about.
 SHORT := grep --line-buffered -vE '^(Select jobs to execute|Execute [0-9]+ jobs)\.\.\.$$'
+# Long tests first: short ones fill the gaps at the end. Those on Slurm wait more than they compute, so two cores carry three.
+LONG_FIRST := tests/cluster tests/workflow tests/contract tests
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 # The commands of this checkout's environment come first.
@@ -42,7 +44,7 @@ test: $(VENV)/.ready-dev ## everything that continuous integration runs
 	snakefmt --check Snakefile workflow
 	snakemake --lint --config source=phantom
 	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
-	pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 15 --durations-min 5
+	pytest $(LONG_FIRST) -n 3 --dist loadfile --no-loadscope-reorder --durations 15 --durations-min 5
 
 docs: $(VENV)/.ready-dev ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict

@@ -75,13 +75,28 @@ def most_at_once(found: dict[str, dict[str, str]]) -> int:
 
 # What becomes of each training's first job; the last is what preemption does, and ends well under the same number.
 INTERRUPTED = {"se": "CANCELLED", "scse": "FAILED", "dynamic": "TIMEOUT", "scse-msm": "COMPLETED"}
+# A second a step until all of that has happened, so that it happens in mid-training on a machine of any speed.
+SLOW_LOSS = """
+import os
+import time
+from pathlib import Path
+
+from mmran.training.losses import dice_loss
+
+
+def dice(mask_logits, masks):
+    go_on = os.environ.get("TESTS_GO_ON")
+    if go_on and not Path(go_on).exists():
+        time.sleep(1)
+    return dice_loss(mask_logits, masks)
+"""
+SLOW = {"training": {"epochs": 20}, "loss": {"segmentation": "slow_loss:dice"}}
 LONG: dict[str, Any] = {
-    "defaults": overlay(overlay(load([ROOT / "config.yaml"]), TINY)["defaults"], {"training": {"epochs": 100}}),
+    "defaults": overlay(overlay(load([ROOT / "config.yaml"]), TINY)["defaults"], SLOW),
     "experiments": {
         "se": {"network": {"attention": "se"}},
         "scse": {"network": {"attention": "scse"}},
-        # Longer on idle cores than the shortest time limit that Slurm knows, which it checks twice a minute.
-        "dynamic": {"resources": {"runtime_minutes": 1}, "training": {"epochs": 150}},
+        "dynamic": {"resources": {"runtime_minutes": 1}},  # the shortest limit that Slurm knows
         "scse-msm": {"network": {"attention": "scse-msm"}},
     },
     "tables": {
@@ -99,9 +114,11 @@ def test_cancelled_killed_out_of_time_or_preempted_they_are_seen_and_go_on(slurm
     here, there = (make_house(tmp_path / name) for name in ("here", "it's there"))
     for house in (here, there):
         house.configure(**LONG)
+        (house.path / "slow_loss.py").write_text(SLOW_LOSS)
     before = {job.number for job in jobs()}
+    go_on = tmp_path / "go on"
     with (tmp_path / "snakemake.txt").open("w+") as output:
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "TESTS_GO_ON": str(go_on)}
         run = subprocess.Popen(
             [*SNAKEMAKE, *QUICK], cwd=there.path, env=environment, stdout=output, stderr=subprocess.STDOUT
         )
@@ -109,6 +126,7 @@ def test_cancelled_killed_out_of_time_or_preempted_they_are_seen_and_go_on(slurm
             first = interrupt(there, run, before)
             # None of this may reach the jobs that are started from now on.
             there.configure(**LONG | {"experiments": {"se": {"training": {"epochs": 1}}}, "tables": {}})
+            go_on.touch()
             assert run.wait(900) == 0, Path(output.name).read_text()
         finally:
             run.terminate()
@@ -144,6 +162,8 @@ def interrupt(house: House, run: subprocess.Popen[bytes], before: set[str]) -> d
     # Slurm lets a job that it has put back wait for two minutes.
     until(lambda: job(first["scse-msm"].number).state == "PENDING", run)
     subprocess.run(["scontrol", "update", f"JobId={first['scse-msm'].number}", "StartTime=now"], check=True)
+    # Slurm looks at time limits twice a minute.
+    until(lambda: job(first["dynamic"].number).state == "TIMEOUT", run)
     return first
 
 

@@ -17,7 +17,13 @@ sys.exit(run_passing_signals(sys.argv[1:], {"GIVEN": "7"}))
 def start(*command: str, before: str = "") -> subprocess.Popen[str]:
     """The command beside no head, started by a shell that first does what `before` says."""
     shell = ["sh", "-c", f'{before} exec "$@"', "sh", sys.executable, "-c", PASSING, *command]
-    return subprocess.Popen(shell, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(shell, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_signals)
+
+
+def heed_signals() -> None:
+    """Undo what the tests may have been started under, such as nohup or an ampersand."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def test_the_exit_code_and_the_environment_are_the_commands() -> None:
