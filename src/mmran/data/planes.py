@@ -107,21 +107,19 @@ class PlannedRow:
 
 
 def plan_rows(rows: Sequence[TableRow]) -> tuple[list[PlannedRow], list[SliceError]]:
-    """Read the headers of all images, and number their slices.
+    """Read the headers of all images to count their slices, and refuse shared slice numbers.
 
     Returns:
         The lines that can be read, and a reason for each of the others.
     """
-    planned, faults, following = [], [], 1
+    planned, faults = [], []
     for row in rows:
         try:
             n = _opened(row.image, row.where).open()
         except SliceError as error:
             faults.append(error)
             continue
-        first = following if row.number is None else row.number
-        planned.append(PlannedRow(row, n, first))
-        following = first + n
+        planned.append(PlannedRow(row, n, row.number))
     planned.sort(key=lambda plan: plan.first)
     shared: dict[int, PlannedRow] = {}
     highest = planned[0] if planned else None
@@ -133,7 +131,8 @@ def plan_rows(rows: Sequence[TableRow]) -> tuple[list[PlannedRow], list[SliceErr
             highest = plan
     for plan in planned:
         if other := shared.get(id(plan)):
-            reason = f"has slice number {max(plan.first, other.first)}, as does {other.row.where}; renumber one"
+            number = max(plan.first, other.first)
+            reason = f"has slice number {number}, as does {other.row.where}; number them in the column slice"
             faults.append(SliceError(plan.row.where, reason))
     return [plan for plan in planned if id(plan) not in shared], faults
 

@@ -10,11 +10,12 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmran.data.cheng import CLASS_NAMES
+from mmran.data.images.nifti import SUFFIXES as NIFTI_SUFFIXES
 from mmran.data.matlab import SliceError
 from mmran.data.pids import PID_PATTERN
 from mmran.errors import UserError, known_names
@@ -24,6 +25,9 @@ REQUIRED = ("image", "mask", "label", "patient")
 OPTIONAL = ("slice", "family", "spacing_mm", "fold")
 FOLDERS = {"image": "images", "mask": "masks"}
 """Column -> folder beside the table in which a bare file name is looked up first."""
+
+NUMBERS_OF_A_VOLUME = 1000
+"""Slice numbers that each line gets if it has no number, and some line names a volume."""
 
 _LARGEST_NUMBER = 10**9 - 1
 _MOST_FOLDS = 1000
@@ -40,7 +44,7 @@ class TableRow:
         label: class, counted from 1.
         patient: identifier of the patient.
         family: patients with the same family stay together in a split by family; the patient if the table has none.
-        number: slice number, of a volume's first slice; None numbers the slices in the order of the table.
+        number: slice number, of a volume's first slice.
         spacing_mm: side of a pixel; None if the file states it.
         fold: fold of the data set's authors, counted from 1; 0 if unknown.
     """
@@ -51,7 +55,7 @@ class TableRow:
     label: int
     patient: str
     family: str
-    number: int | None
+    number: int
     spacing_mm: float | None
     fold: int
 
@@ -94,16 +98,18 @@ def read_tables(tables: Sequence[Path]) -> Table:
     Raises:
         UserError: a file is not a table, or a column is missing.
     """
-    found = Table()
-    for table in tables:
-        lines = _lines(table)
+    found, all_lines = Table(), {table: _lines(table) for table in tables}
+    step = numbering_step(values["image"] for lines in all_lines.values() for _, values in lines)
+    n_before = 0
+    for table, lines in all_lines.items():
         for column in (name for name in (lines[0][1] if lines else {}) if name not in (*REQUIRED, *OPTIONAL)):
             found.ignored.append(SliceError(str(table), f"column {column!r} is not read"))
-        for line, values in lines:
+        for place, (line, values) in enumerate(lines, start=n_before + 1):
             try:
-                found.rows.append(_row(table, f"{table} line {line}", values))
+                found.rows.append(_row(table, f"{table} line {line}", values, place * step))
             except SliceError as error:
                 found.rejects.append(error)
+        n_before += len(lines)
         found.ignored += _unnamed(table)
     if not found.rows and not found.rejects:
         raise UserError(f"{', '.join(map(str, tables))}: no line below the header; add one line per image")
@@ -145,7 +151,15 @@ def _values(table: Path, line: int, row: dict[str, str]) -> dict[str, str]:
     return {name: value.strip() for name, value in row.items()}
 
 
-def _row(table: Path, where: str, values: dict[str, str]) -> TableRow:
+def numbering_step(images: Iterable[str]) -> int:
+    """Distance of the slice numbers of two lines without a number.
+
+    It depends on names alone: which files are readable, and how many slices they hold, moves no number.
+    """
+    return NUMBERS_OF_A_VOLUME if any(name.lower().endswith(NIFTI_SUFFIXES) for name in images) else 1
+
+
+def _row(table: Path, where: str, values: dict[str, str], automatic: int) -> TableRow:
     patient = _identifier(where, "patient", values["patient"])
     return TableRow(
         where,
@@ -154,7 +168,7 @@ def _row(table: Path, where: str, values: dict[str, str]) -> TableRow:
         label=_label(where, values["label"]),
         patient=patient,
         family=_identifier(where, "family", values.get("family") or patient),
-        number=_whole(where, "slice", values["slice"], _LARGEST_NUMBER) if "slice" in values else None,
+        number=_whole(where, "slice", values["slice"], _LARGEST_NUMBER) if "slice" in values else automatic,
         spacing_mm=_spacing(where, values["spacing_mm"]) if values.get("spacing_mm") else None,
         fold=_whole(where, "fold", values["fold"], _MOST_FOLDS) if values.get("fold") else 0,
     )

@@ -10,21 +10,24 @@ import torch
 from torch import Tensor, nn
 
 from mmran.errors import UserError
-from mmran.networks import he, published_names, resnet
-from mmran.networks.chen import Chen
-from mmran.networks.he import DenseNet201Features
+from mmran.networks import published_names
 from mmran.networks.published_names import EncoderReport, Names
-from mmran.networks.resnet import ResNet50Features
-from mmran.networks.xception import Xception65, XceptionFeatures
 
-_ENCODERS: dict[type[nn.Module], tuple[str, Callable[[Any], Names]]] = {
-    ResNet50Features: ("ResNet-50", lambda _: published_names.resnet50(resnet.DEPTHS)),
-    DenseNet201Features: ("DenseNet-201", lambda _: published_names.densenet201(he.DEPTHS)),
-    Chen: ("VGG-16", lambda network: published_names.vgg16([len(stage) for stage in network.encoder])),
-    XceptionFeatures: ("Xception", lambda _: published_names.xception()),
-    Xception65: ("Xception-65", lambda _: published_names.xception65()),
+# By name: the training loop imports this module, and an edit of one network must not rerun the trainings of all.
+_ENCODERS: dict[str, tuple[str, Callable[[Any], Names]]] = {
+    "mmran.networks.resnet.ResNet50Features": (
+        "ResNet-50",
+        lambda it: published_names.resnet50([len(stage) for stage in (it.stage1, it.stage2, it.stage3, it.stage4)]),
+    ),
+    "mmran.networks.he.DenseNet201Features": (
+        "DenseNet-201",
+        lambda it: published_names.densenet201([len(stage) - published_names.DENSE_ENTRANCE for stage in it.stages]),
+    ),
+    "mmran.networks.chen.Chen": ("VGG-16", lambda it: published_names.vgg16([len(stage) for stage in it.encoder])),
+    "mmran.networks.xception.XceptionFeatures": ("Xception", lambda _: published_names.xception()),
+    "mmran.networks.xception.Xception65": ("Xception-65", lambda _: published_names.xception65()),
 }
-"""Module -> name of the published network, and its layers."""
+"""Class -> name of the published network, and its layers."""
 
 _COUNTER = ".num_batches_tracked"
 
@@ -48,7 +51,7 @@ def load_encoder(network: nn.Module, path: Path | str) -> EncoderReport:
         UserError: the network has no such encoder, the file cannot be read, none of its names fits, or a tensor has
             another shape or values that are not finite.
     """
-    encoders = [_Encoder.of(name, module) for name, module in network.named_modules() if type(module) in _ENCODERS]
+    encoders = [_Encoder.of(name, module) for name, module in network.named_modules() if _class(module) in _ENCODERS]
     if not encoders:
         known = ", ".join(sorted({kind for kind, _ in _ENCODERS.values()}))
         raise _error(path, f"{type(network).__name__} has no encoder that is one of {known}; set encoder_weights: null")
@@ -127,7 +130,7 @@ class _Encoder:
 
     @classmethod
     def of(cls, place: str, module: nn.Module) -> "_Encoder":
-        kind, layers_of = _ENCODERS[type(module)]
+        kind, layers_of = _ENCODERS[_class(module)]
         held: dict[str, list[str]] = {}
         for key in module.state_dict():
             layer, _, name = key.rpartition(".")
@@ -184,6 +187,10 @@ class _Encoder:
             )
         if not torch.isfinite(value).all():
             raise _error(path, f"{name} has values that are not finite; get the file again")
+
+
+def _class(module: nn.Module) -> str:
+    return f"{type(module).__module__}.{type(module).__qualname__}"
 
 
 def _is_bias_of_conv(key: str, state: Mapping[str, Tensor]) -> bool:

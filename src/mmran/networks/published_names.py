@@ -10,6 +10,9 @@ from typing import Any
 
 Names = dict[str, str]
 
+DENSE_ENTRANCE = 4
+"""Layers of mmran's DenseNet stages before the dense ones: of the stem, or of a transition."""
+
 
 @dataclass(frozen=True)
 class EncoderReport:
@@ -82,7 +85,10 @@ def densenet201(depths: Sequence[int]) -> Names:
             entrance = f"features.transition{block - 1}"
             names |= {f"{entrance}.norm": f"stages.{block - 1}.0", f"{entrance}.conv": f"stages.{block - 1}.2"}
         for i in range(depth):
-            theirs, ours = f"features.denseblock{block}.denselayer{i + 1}", f"stages.{block - 1}.{4 + i}.body"
+            theirs, ours = (
+                f"features.denseblock{block}.denselayer{i + 1}",
+                f"stages.{block - 1}.{DENSE_ENTRANCE + i}.body",
+            )
             inner = {"norm1": 0, "conv1": 2, "norm2": 3, "conv2": 5}
             names |= {f"{theirs}.{name}": f"{ours}.{k}" for name, k in inner.items()}
     return names

@@ -17,10 +17,14 @@ BETAS = (0.9, 0.999)
 
 SGD_MOMENTUM = 0.9
 
+_DECAYED_NDIM = 2
+"""Weight decay applies to parameters of at least this many dimensions: matrices and kernels."""
+
 _IMPLEMENTATION = ("fused", "foreach", "capturable")
 """Options of a parameter group that select the kernel, which depends on the device."""
 
-Parameters = list[nn.Parameter]
+Parameters = list[nn.Parameter] | list[dict[str, Any]]
+"""What an optimizer of torch takes: parameters, or groups of them."""
 
 
 class Adam(torch.optim.Adam):
@@ -71,8 +75,11 @@ def make_optimizer(
 
     Adam and AdamW run as one fused kernel: many small ones would take a tenth of a small training's time.
 
-    An external one, "package.module:function", is called as function(parameters, lr=..., weight_decay=...); a class
-    of torch.optim is such a function.
+    Weight decay applies to matrices and kernels only: biases, the scales and offsets of norms, and other vectors form
+    a group without it. Without weight decay there is one group.
+
+    An external one, "package.module:function", is called as function(parameters, lr=..., weight_decay=...) with the
+    parameters, or with groups of them if weight decay is above 0; a class of torch.optim is such a function.
 
     Args:
         parameters: what it updates.
@@ -88,12 +95,22 @@ def make_optimizer(
     rate = options.learning_rate if learning_rate is None else learning_rate
     own = {"betas": betas} if name in OPTIMIZERS else {}
     try:
-        optimizer = make(parameters, lr=rate, weight_decay=options.weight_decay, **own)
+        optimizer = make(_groups(parameters, options), lr=rate, weight_decay=options.weight_decay, **own)
     except TypeError as error:
         raise UserError(f"training.optimizer: {name} does not take lr and weight_decay ({error})") from error
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise UserError(f"training.optimizer: {name} makes a {type(optimizer).__name__}, expected a torch optimizer")
     return optimizer
+
+
+def _groups(parameters: list[nn.Parameter], options: Training) -> Parameters:
+    """The parameters, in two groups where some decay and others do not."""
+    if options.weight_decay == 0:
+        return parameters
+    decayed = [parameter for parameter in parameters if parameter.ndim >= _DECAYED_NDIM]
+    others = [parameter for parameter in parameters if parameter.ndim < _DECAYED_NDIM]
+    groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, share: float) -> None:

@@ -183,6 +183,8 @@ def test_training_depends_on_loop_network_losses_and_augmentation_but_not_on_oth
     } <= modules
     assert {"mmran.networks.attention", "mmran.data.augment", "mmran.training.schedules"} <= modules
     assert not modules & {"mmran.report.tables", "mmran.evaluation.evaluate", "mmran.tune.runner", "mmran.networks"}
+    others = ("chen", "he", "mb_dcnn", "resnet", "rv_gan", "xception", "y_net")
+    assert not modules & {f"mmran.networks.{name}" for name in others}
     assert not modules & {"mmran.training.history", "mmran.cli", "mmran.config.configuration"}
 
 

@@ -46,15 +46,39 @@ def own(tmp_path: Path) -> Path:
 
 def test_planes_with_tumor_become_slices_numbered_by_their_place(own: Path, output: Path) -> None:
     store = convert([own], output)
-    # Planes 0 to 3 of a are slices 1 to 4, those of b 5 to 8.
-    assert store.index["slice"].tolist() == [2, 4, 6, 8]
+    # Planes 0 to 3 of a are slices 1000 to 1003, those of b 2000 to 2003.
+    assert store.index["slice"].tolist() == [1001, 1003, 2001, 2003]
     assert store.index["pid"].tolist() == ["A", "A", "B", "B"]
     assert store.index["spacing_mm"].tolist() == [0.5] * 4
-    for number, plane in ((2, 1), (4, 3), (6, 1), (8, 3)):
+    for number, plane in ((1001, 1), (1003, 3), (2001, 1), (2003, 3)):
         pixels, mask = store.read(number)
         np.testing.assert_array_equal(pixels, volume()[:, :, plane].T)
         np.testing.assert_array_equal(mask, tumor()[:, :, plane].T)
     assert [one.reason for one in store.ignored] == ["2 of 4 slices have no tumor and are left out"] * 2
+
+
+@pytest.mark.parametrize("damaged", ["a.nii.gz", "a_mask.nii.gz"])
+def test_a_volume_that_cannot_be_read_moves_no_number(own: Path, output: Path, damaged: str) -> None:
+    (own / damaged).write_bytes(b"not NIfTI")
+    store = convert([own], output, keep_going=True)
+    assert len(store.rejects) == 1
+    assert store.index["slice"].tolist() == [2001, 2003]
+
+
+def test_a_line_that_cannot_be_used_moves_no_number_in_any_table(own: Path, output: Path) -> None:
+    other = own / "others.csv"
+    other.write_text("image,mask,label,patient\nb.nii.gz,b_mask.nii.gz,2,B\n")
+    (own / "slices.csv").write_text(
+        "image,mask,label,patient\nabsent.nii,a_mask.nii.gz,1,A\na.nii.gz,a_mask.nii.gz,1,A\n"
+    )
+    store = convert([own, other], output, keep_going=True)
+    assert store.index["slice"].tolist() == [2001, 2003, 3001, 3003]
+
+
+def test_a_volume_of_more_slices_than_a_line_has_numbers_is_refused(own: Path, output: Path) -> None:
+    save(own / "a.nii.gz", np.zeros((2, 2, 1001), dtype=np.int16))
+    with pytest.raises(UserError, match=r"has slice number 2000, as does .* number them in the column slice"):
+        convert([own], output)
 
 
 def test_the_number_of_a_line_is_that_of_the_first_plane(own: Path, output: Path) -> None:
@@ -95,13 +119,17 @@ def not_a_number(own: Path) -> None:
 
 
 FAULTS = {
-    "mask elsewhere": (moved, "mask has another affine than its image", [6, 8]),
-    "pixels not square": (flat, "has pixels of 1 x 0.5 mm, expected square ones", [6, 8]),
-    "several values": (with_values, "mask holds 1, 4 besides 0", [6, 8]),
-    "NaN in one plane": (not_a_number, "slice 3: image has 1 pixels that are NaN", [2, 6, 8]),
-    "no tumor": (lambda own: save(own / "a_mask.nii.gz", 0 * tumor()), "mask is empty", [6, 8]),
-    "fewer planes": (lambda own: save(own / "a_mask.nii.gz", tumor()[:, :, 1:]), "mask has 3 slices, but", [6, 8]),
-    "4-D": (lambda own: save(own / "a.nii.gz", np.stack([volume()] * 2, -1)), "is 4-D", [2, 4]),
+    "mask elsewhere": (moved, "mask has another affine than its image", [2001, 2003]),
+    "pixels not square": (flat, "has pixels of 1 x 0.5 mm, expected square ones", [2001, 2003]),
+    "several values": (with_values, "mask holds 1, 4 besides 0", [2001, 2003]),
+    "NaN in one plane": (not_a_number, "slice 3: image has 1 pixels that are NaN", [1001, 2001, 2003]),
+    "no tumor": (lambda own: save(own / "a_mask.nii.gz", 0 * tumor()), "mask is empty", [2001, 2003]),
+    "fewer planes": (
+        lambda own: save(own / "a_mask.nii.gz", tumor()[:, :, 1:]),
+        "mask has 3 slices, but",
+        [2001, 2003],
+    ),
+    "4-D": (lambda own: save(own / "a.nii.gz", np.stack([volume()] * 2, -1)), "is 4-D", [2001, 2003]),
 }
 
 

@@ -103,6 +103,25 @@ def test_what_is_no_optimizer_is_refused_in_one_line(name: str, message: str) ->
         made(optimizer=name)
 
 
+def test_weight_decay_pulls_kernels_and_neither_biases_nor_norms() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    optimizer = make_optimizer(network.parameters(), options(optimizer="adamw", learning_rate=0.5, weight_decay=0.5))
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    # AdamW without a gradient: weights x (1 - 0.5 x 0.5).
+    torch.testing.assert_close(network.state_dict()["0.weight"], before["0.weight"] * 0.75)
+    for key in ("0.bias", "1.weight", "1.bias"):
+        assert torch.equal(network.state_dict()[key], before[key]), key
+
+
+@pytest.mark.parametrize("layer", [nn.Linear(2, 2, bias=False), nn.BatchNorm2d(2)])
+def test_no_group_is_empty(layer: nn.Module) -> None:
+    (group,) = make_optimizer(layer.parameters(), options(weight_decay=0.5)).param_groups
+    assert group["params"]
+
+
 def test_a_share_of_the_learning_rate_is_of_the_one_at_the_start() -> None:
     optimizer = made(learning_rate=0.5)
     for share in (0.5, 0.25):
