@@ -212,7 +212,7 @@ class Experiment:
         """The values that name code, "package.module:name", beside the network."""
         names = (self.training.optimizer, self.training.learning_rate_schedule, self.schedule.name)
         losses = (self.loss.segmentation, self.loss.classification)
-        return tuple(name for name in (*names, *losses) if name and ":" in name)
+        return tuple(name for name in (*names, *losses, *self.augmentation.extra) if name and ":" in name)
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "Experiment":

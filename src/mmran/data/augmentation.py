@@ -22,6 +22,7 @@ class Augmentation:
         noise_sigma: standard deviation of the Gaussian noise, as a fraction of the intensity range 0..1.
         elastic_alpha: scale in pixels of the uniform displacements before smoothing.
         elastic_sigma: width in pixels of the Gaussian that smooths them.
+        extra: transforms from outside, "package.module:function", applied in order after the others.
 
     Raises:
         UserError: a value is out of range.
@@ -34,6 +35,7 @@ class Augmentation:
     noise_sigma: float
     elastic_alpha: float
     elastic_sigma: float
+    extra: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.probability <= 1:

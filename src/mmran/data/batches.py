@@ -5,7 +5,7 @@
 Between two training steps nothing is read, copied to the device, or synchronized.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +20,7 @@ from mmran.data.augment import augment
 from mmran.data.augmentation import Augmentation
 from mmran.data.geometry import fit_image, fit_mask
 from mmran.data.store import SliceStore
+from mmran.data.transforms import Transform, apply_transforms
 from mmran.errors import UserError
 
 # Types that torch indexes and converts on every device; any other becomes float32.
@@ -161,6 +162,7 @@ def iterate(
     augmentation: Augmentation | None,
     shuffle: bool,
     merge_single: bool = False,
+    transforms: Mapping[str, Transform] | None = None,
 ) -> Iterator[Batch]:
     """The batches of one epoch.
 
@@ -173,6 +175,7 @@ def iterate(
         shuffle: whether to draw an order for the epoch instead of keeping that of `slices`.
         merge_single: whether a last batch of one slice joins the batch before it, as training needs it: batch norm
             has no variance of a single value.
+        transforms: name -> transform from outside, applied after `augmentation`.
 
     Raises:
         UserError: a batch size below one.
@@ -191,6 +194,8 @@ def iterate(
         batch = slices.gather(positions[part])
         if augmentation is not None:
             augment(batch.images, batch.masks, numbers[part], seed, epoch, augmentation)
+            moved = apply_transforms(batch.images, batch.masks, numbers[part], seed, epoch, transforms or {})
+            batch = Batch(*moved, batch.labels)
         yield batch
 
 

@@ -18,6 +18,7 @@ TRANSFORMS: Final = 1
 ELASTIC: Final = 2
 NOISE: Final = 3
 DROPOUT: Final = 4
+OUTSIDE: Final = 5
 
 _STEP: Final = np.uint64(0x9E3779B97F4A7C15)
 _FIRST: Final = np.uint64(0xBF58476D1CE4E5B9)

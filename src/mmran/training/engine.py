@@ -24,7 +24,7 @@ from mmran.training.device import Compute
 from mmran.training.history import HistoryRow, write_history
 from mmran.training.mask_prior import choose_mask_prior
 from mmran.training.optimizers import restore
-from mmran.training.preflight import check_options, check_single_slices
+from mmran.training.preflight import check_options, check_single_slices, extra_transforms
 from mmran.training.progress import Progress
 from mmran.training.recipe import Recipe, Stage, make_recipe
 from mmran.training.record import Machine
@@ -94,6 +94,7 @@ class _Loop:
 
     def __post_init__(self) -> None:
         self.machine = self.compute.machine()
+        self.transforms = extra_transforms(self.experiment)
         self.mask_prior = choose_mask_prior(self.experiment.network, self.training)
         self.best: dict[str, Tensor] | None = None
         self.state = State(mask_prior=self.mask_prior)
@@ -205,6 +206,7 @@ class _Loop:
             augmentation=self.experiment.augmentation,
             shuffle=True,
             merge_single=True,
+            transforms=self.transforms,
         )
         for step, batch in enumerate(batches):
             batch = batch._replace(images=recipe.layout(batch.images))

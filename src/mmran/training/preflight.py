@@ -5,6 +5,7 @@ import math
 import torch
 
 from mmran.config.experiment import Experiment
+from mmran.data.transforms import Transform, try_transforms
 from mmran.errors import UserError
 from mmran.networks import build
 from mmran.training.learning_rates import LEARNING_RATE_SCHEDULES
@@ -43,8 +44,18 @@ def check_options(experiment: Experiment) -> None:
             named(f"loss.{key}", place, {})
     named("training.optimizer", options.optimizer, OPTIMIZERS)
     named("training.learning_rate_schedule", options.learning_rate_schedule, LEARNING_RATE_SCHEDULES)
+    try_transforms(experiment.input.size, extra_transforms(experiment))
     if not options.checkpoint_minutes >= 0:
         raise UserError(f"training.checkpoint_minutes: {options.checkpoint_minutes} is not 0 or more")
+
+
+def extra_transforms(experiment: Experiment) -> dict[str, Transform]:
+    """The transforms from outside that an experiment names.
+
+    Raises:
+        UserError: there is no such module or function.
+    """
+    return {name: named("augmentation.extra", name, {}) for name in experiment.augmentation.extra}
 
 
 def check_single_slices(experiment: Experiment, n: int | None = None) -> None:

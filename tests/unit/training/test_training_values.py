@@ -84,7 +84,10 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "def squares(mask_logits, masks):\n    return (mask_logits.sigmoid() - masks).square().mean()\n\n"
         "def plain(class_logits, labels):\n    import torch\n"
         "    return torch.nn.functional.cross_entropy(class_logits, labels)\n\n"
-        "def half(epoch, epochs):\n    return 0.5\n"
+        "def half(epoch, epochs):\n    return 0.5\n\n"
+        "def noisy(images, masks, generator):\n    import torch\n"
+        "    return images + torch.rand(images.shape, generator=generator), masks\n\n"
+        "def cropped(images, masks, generator):\n    return images[..., 1:], masks[..., 1:]\n"
     )
     monkeypatch.syspath_prepend(str(path.parent))
     yield path
@@ -99,6 +102,33 @@ def test_losses_and_task_weights_from_outside_train(tiny: Path, tmp_path: Path, 
     row = pd.read_csv(found.folder / "history.csv").iloc[0]
     assert row["alpha"] == 0.5
     assert row["loss"] == pytest.approx((row["segmentation_loss"] + row["classification_loss"]) / 2, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_a_transform_from_outside_changes_the_weights_and_survives_an_interruption(
+    tiny: Path, tmp_path: Path, outside: Path
+) -> None:
+    short = {"epochs": 2, "selection": "last", "checkpoint_minutes": 0}
+    extra = {"extra": ["mylosses:noisy"]}
+    whole = train(only_trial(tiny, tmp_path / "whole", training=short, augmentation=extra))
+    assert not equal(whole, train(only_trial(tiny, tmp_path / "whole", training=short)))
+    found = only_trial(tiny, tmp_path / "parts", training=short, augmentation=extra)
+    with pytest.raises(Stopped):
+        train(found, on_epoch=stop_after(0))
+    assert equal(train(found), whole)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("mylosses:cropped", "returns images of"), ("mylosses:absent", "has no function 'absent'")],
+)
+def test_a_transform_that_does_not_fit_is_refused_before_the_first_job(outside: Path, name: str, message: str) -> None:
+    with pytest.raises(UserError, match=rf"augmentation\.extra: .*{message}"):
+        refuse_impossible(experiment(augmentation={"extra": [name]}))
+
+
+def test_a_transform_from_outside_is_among_the_code_that_decides() -> None:
+    assert "mylosses:noisy" in experiment(augmentation={"extra": ["mylosses:noisy"]}).outside
 
 
 def test_a_recipe_with_its_own_losses_refuses_one_from_outside(outside: Path) -> None:
