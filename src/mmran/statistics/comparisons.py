@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mmran.metrics.names import METRICS
 from mmran.statistics.estimators import Ratio, slice_values
-from mmran.statistics.intervals import SEED, Bootstrap, family_df, percentile_interval, t_interval, t_test
+from mmran.statistics.intervals import SEED, Bootstrap, Estimate, family_df, percentile_interval, t_interval, t_test
 from mmran.statistics.rows import Families, Row, on_shared_slices
 
 EXACT_FAMILIES = 16
@@ -24,7 +24,7 @@ METHOD_SEEDS = 3
 LEVEL = 0.05
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """A row against another on the slices that both tested.
 
@@ -51,13 +51,13 @@ class Comparison:
     against_variant: str
     protocol: str
     metric: str
-    estimate: float | None
-    against_estimate: float | None
-    difference: float | None
-    low: float | None
-    high: float | None
-    p: float | None
-    p_holm: float | None
+    estimate: float | None = None
+    against_estimate: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_holm: float | None = None
     test: str
     certifies: str
     n_slices: int
@@ -92,8 +92,6 @@ def compare(row: Row, against: Row, metric: str, bootstrap: Bootstrap | None = N
     if bootstrap is None or bootstrap.families.names != families.names:
         bootstrap = Bootstrap(families)
     first, second = (bootstrap.estimate(one, metric) for one in (a, b))
-    k_a, k_b = len(a.seeds), len(b.seeds)
-    fewest = min([len(one.seeds) for one in (a, b) if not one.is_copied], default=1)
     untested = a.at_chance(metric) or b.at_chance(metric)
     result = Comparison(
         row=a.label,
@@ -104,19 +102,12 @@ def compare(row: Row, against: Row, metric: str, bootstrap: Bootstrap | None = N
         against_variant=b.variant,
         protocol=a.protocol,
         metric=metric,
-        estimate=None,
-        against_estimate=None,
-        difference=None,
-        low=None,
-        high=None,
-        p=None,
-        p_holm=None,
-        test="at chance" if untested else _test_of(fewest, families),
-        certifies="methods" if fewest >= METHOD_SEEDS else "weights",
+        test="at chance" if untested else _test_of(_fewest_seeds(a, b), families),
+        certifies="methods" if _fewest_seeds(a, b) >= METHOD_SEEDS else "weights",
         n_slices=len(a.seeds[0]),
         n_families=len(families),
-        n_seeds=k_a,
-        against_n_seeds=k_b,
+        n_seeds=len(a.seeds),
+        against_n_seeds=len(b.seeds),
         few_families=families.few,
         cases=a.digest,
         against_cases=b.digest,
@@ -124,23 +115,15 @@ def compare(row: Row, against: Row, metric: str, bootstrap: Bootstrap | None = N
     if first is None or second is None:
         return result
     difference = first.value - second.value
-    resampled = first.resampled - second.resampled
-    bounds = percentile_interval(resampled)
-    if fewest > 1:
-        components = [(float(resampled.var(ddof=1)), float(family_df(families)))]
-        if a.digest == b.digest:  # two variants of the same trainings: their seeds are paired too
-            components.append((float((first.by_seed - second.by_seed).var(ddof=1)) / k_a, k_a - 1.0))
-        else:
-            seeds = ((first.seed_variance, k_a - 1.0), (second.seed_variance, k_b - 1.0))
-            components += [one for one in seeds if one[1] > 0]
+    bounds = percentile_interval(first.resampled - second.resampled)
+    p = None
+    if _fewest_seeds(a, b) > 1:
+        components = _variances(a, b, first, second, families)
         bounds = None if bounds is None else t_interval(difference, components)
         p = t_test(difference, components) if bounds is not None and not untested else None
-    elif untested:
-        p = None
-    else:
-        p = sign_flip_test(
-            _influences(a, metric, bootstrap, (a, b)) - _influences(b, metric, bootstrap, (a, b)), bootstrap.seed
-        )
+    elif not untested:
+        contributions = (_influences(one, metric, bootstrap, (a, b)) for one in (a, b))
+        p = sign_flip_test(np.subtract(*contributions), bootstrap.seed)
     return replace(
         result,
         estimate=first.value,
@@ -150,6 +133,21 @@ def compare(row: Row, against: Row, metric: str, bootstrap: Bootstrap | None = N
         high=None if bounds is None else bounds[1],
         p=p,
     )
+
+
+def _fewest_seeds(a: Row, b: Row) -> int:
+    """The smaller number of seeds; copied slices need none."""
+    return min([len(one.seeds) for one in (a, b) if not one.is_copied], default=1)
+
+
+def _variances(a: Row, b: Row, first: Estimate, second: Estimate, families: Families) -> list[tuple[float, float]]:
+    """Components of the variance of a difference, each with its degrees of freedom: families, then seeds."""
+    k_a, k_b = len(a.seeds), len(b.seeds)
+    components = [(float((first.resampled - second.resampled).var(ddof=1)), float(family_df(families)))]
+    if a.digest == b.digest:  # two variants of the same trainings: their seeds are paired too
+        return [*components, (float((first.by_seed - second.by_seed).var(ddof=1)) / k_a, k_a - 1.0)]
+    seeds = ((first.seed_variance, k_a - 1.0), (second.seed_variance, k_b - 1.0))
+    return [*components, *(one for one in seeds if one[1] > 0)]
 
 
 def _test_of(n_seeds: int, families: Families) -> str:
