@@ -172,7 +172,7 @@ class Experiment:
         loss: of both tasks.
         schedule: of the task weights.
         training: how the weights are found.
-        seeds: one trial per seed and fold; not in the digest, so a new seed trains that seed alone.
+        seeds: one trial per seed and fold; not in the digest, so a new seed trains only that seed.
         code: module -> digest of the source that decides the weights (`mmran.config.provenance`).
     """
 

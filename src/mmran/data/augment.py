@@ -165,7 +165,7 @@ def _spline_surface(control: Tensor, size: int) -> Tensor:
     basis, first, band_basis = _spline_basis(size, control.shape[-1], control.device)
     flat = control.flatten(0, 1)  # (2b, K, K)
     # bf16 would be too coarse. TF32, where the user allows it, is not: it rounds displacements of a few
-    # pixels; positions are added afterwards.
+    # pixels; positions are added afterward.
     with torch.autocast(control.device.type, enabled=False):
         across = torch.bmm(flat, basis.T.expand(len(flat), -1, -1))  # (2b, K, S)
         # Only four weights of a row are nonzero, so a band of rows needs a few control points, not all.

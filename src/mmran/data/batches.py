@@ -139,7 +139,7 @@ def normalize_(images: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 
 def epoch_order(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The order of an epoch: a permutation that depends on the arguments alone.
+    """The order of an epoch: a permutation that depends only on the arguments.
 
     Args:
         n: number of slices.

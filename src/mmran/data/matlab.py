@@ -114,7 +114,7 @@ def member(group: h5py.Group, name: str, file: str) -> h5py.Dataset | h5py.Group
 
 
 def values(dataset: h5py.Dataset, name: str, file: str, most_bytes: int) -> NDArray[Any]:
-    """The values of a dataset, after checking where they lie and how many bytes they claim.
+    """The values of a dataset, after checking where they are stored and how many bytes they claim.
 
     Args:
         dataset: a dataset of the file.

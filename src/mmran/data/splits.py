@@ -59,7 +59,7 @@ def make_split(index: pd.DataFrame, protocol: Protocol, cvind: Mapping[int, int]
 
 
 def _shuffled(names: Iterable[Any], seed: int) -> list[Any]:
-    """The names in an order that depends on the seed and the names alone."""
+    """The names in an order that depends only on the seed and the names."""
     return sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
 
 

@@ -1,7 +1,7 @@
 """Two ways to find the nearest pixel of another border, with the same result.
 
 `nearest_by_scan` is compiled where numba can be imported and is several times as fast; `nearest_by_tree` needs
-scipy alone. `mmran.metrics.surface` imports this module on first use, because importing numba takes longer than
+only scipy. `mmran.metrics.surface` imports this module on first use, because importing numba takes longer than
 measuring a small test set.
 """
 

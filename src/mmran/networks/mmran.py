@@ -87,7 +87,7 @@ READINGS: dict[str, Reading] = {
 `released-backbone` takes the layers and channels of the authors' released code, and so its parameter count. It is not
 that code: there, a double convolution ends with a ReLU before the sum, the pyramid pools other windows where its grid
 does not divide the map, the multiscale kernels are 1, 3, 5 and 7, the two branches of the channel gate share one MLP
-without ReLU, attention acts on the skip connection alone, and the losses differ (docs/ledger.md).
+without ReLU, attention acts only on the skip connection, and the losses differ (docs/ledger.md).
 """
 
 

@@ -16,7 +16,7 @@ class ResUNet(UNet):
 
     Source: Xiao et al. 2018.
     Deviates: Table 3 prints 31.48 million, which no variant of the drawing has: 31.04 million without shortcuts,
-    31.74 with shortcuts in the encoder alone.
+    31.74 with shortcuts only in the encoder.
 
     Args:
         width: channel multiplier; 1.0 is the published network.

@@ -11,7 +11,7 @@ from mmran.networks.output import Network, NetworkOutput
 
 
 class RVGAN(Network):
-    """Both generators and both discriminators; prediction runs the generators alone.
+    """Both generators and both discriminators; prediction runs only the generators.
 
     (B, 1, H, W) -> mask_logits (B, 1, H, W), for any H and W divisible by 16. 15,530,756 parameters, of which the
     generators have 14,740,226.

@@ -168,7 +168,7 @@ def sign_flip_test(contributions: NDArray[np.float64], seed: int = SEED) -> floa
     Source: Fisher 1935; Phipson and Smyth 2010 for counting the observed pattern.
     """
     observed = abs(contributions.sum())
-    # Sums that differ by rounding alone are equal.
+    # Sums that differ only by rounding are equal.
     threshold = observed - 1e-12 * max(np.abs(contributions).sum(), 1e-300)
     n = contributions.size
     if n <= EXACT_FAMILIES:

@@ -46,7 +46,7 @@ class Staged(Multitask):
         return super().values(stage, epoch) if stage.name == JOINT else {}
 
     def compiled(self) -> tuple[nn.Module, ...]:
-        """Segmentation part and diagnosis branch: the first stage calls the former alone."""
+        """Segmentation part and diagnosis branch: the first stage calls only the former."""
         return self._network.segmentation, self._network.diagnosis
 
     def forward(self, images: Tensor, stage: Stage) -> NetworkOutput:

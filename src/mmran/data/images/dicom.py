@@ -26,7 +26,7 @@ class Dicom(ImageFile):
     Args:
         path: the file, or the folder.
         options: how it is read.
-        files: the files of the series; the path alone if empty.
+        files: the files of the series; only the path if empty.
         stem: name of its outputs.
     """
 
@@ -187,7 +187,7 @@ class Dicom(ImageFile):
         except (AttributeError, ValueError, TypeError, KeyError) as error:
             reason = " ".join(str(error).split())
             raise SliceError(
-                str(self.path), f"no DICOM-SEG can refer to it ({reason}); its mask is written as NIfTI alone"
+                str(self.path), f"no DICOM-SEG can refer to it ({reason}); its mask is written only as NIfTI"
             ) from error
         with atomic_path(path) as temporary:
             dataset.save_as(temporary)
