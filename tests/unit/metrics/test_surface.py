@@ -5,11 +5,12 @@ import sys
 import numpy as np
 import pytest
 
-from mmran.metrics.surface import assd_mm, border, hd95_mm, nsd, surface_distances
+from mmran.metrics.nearest import nearest_by_scan
+from mmran.metrics.surface import assd_mm, border, hd95_mm, nearest_by_pairs, nsd, surface_distances
 
 
-@pytest.fixture(params=[True, False], ids=["scan", "tree"])
-def compiled(request) -> bool:
+@pytest.fixture(params=[True, False, None], ids=["scan", "tree", "pairs"])
+def compiled(request) -> bool | None:
     return request.param
 
 
@@ -205,3 +206,27 @@ def test_wrong_arguments_are_refused():
     for spacing_mm in (0.0, (1.0, -1.0), math.nan):
         with pytest.raises(ValueError, match="positive"):
             hd95(mask, mask, spacing_mm)
+
+
+def test_all_pairs_are_the_same_bits_as_the_scan():
+    noise = np.random.default_rng(3)
+    for _ in range(20):
+        one, other = (noise.random((24, 31)) < share for share in noise.uniform(0.01, 0.2, 2))
+        by_scan = nearest_by_scan(one, other, 0.49, 0.98)
+        assert sorted(nearest_by_pairs(one, other, 0.49, 0.98)) == sorted(by_scan)
+
+
+def test_short_borders_are_measured_without_numba_and_long_ones_with_it():
+    code = """
+import sys
+import numpy as np
+from mmran.metrics.surface import surface_distances
+mask = np.zeros((400, 400), dtype=bool)
+mask[:20, :20] = True
+surface_distances(mask, mask.T, 1.0)
+assert "numba" not in sys.modules and "mmran.metrics.nearest" not in sys.modules
+mask[:, :] = True
+surface_distances(mask, mask.T, 1.0)
+assert "mmran.metrics.nearest" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
