@@ -1,10 +1,15 @@
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mmran.config.configuration import Config
+from mmran.config.load import load
 from mmran.report.figures import style
 from tests.unit.report.evaluated import ROWS, read
+
+ROOT = Path(__file__).resolve().parents[3]
 
 # Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB.
 VISION = {
@@ -31,6 +36,23 @@ def test_every_pair_of_colors_is_26_cielab_apart_also_on_paper_and_on_black(seen
     points = cielab(colors, seen_by)
     for (i, first), (j, second) in itertools.combinations(enumerate(colors), 2):
         assert np.linalg.norm(points[i] - points[j]) >= 26, (first, second)
+
+
+@pytest.mark.parametrize("seen_by", VISION)
+def test_nothing_looks_like_mmran(seen_by):
+    *others, mmran = cielab(style.COLORS, seen_by)
+    assert min(np.linalg.norm(other - mmran) for other in others) >= 36
+
+
+@pytest.mark.parametrize("overlays", [(), ("demo.yaml",), ("real-slices.yaml",)], ids=str)
+def test_no_two_networks_of_a_figure_have_the_same_color(overlays):
+    paths = [ROOT / "config.yaml", *(ROOT / "workflow" / "overlays" / name for name in overlays)]
+    config = Config.checked(load(paths) | {"source": "phantom"})
+    for figure in map(config.figure, config.figures):
+        orders = {row.experiment: row.style for row in figure.rows}
+        assert len({style.color(order) for order in orders.values()}) == len(orders), figure.name
+    mmran = [row.style for row in config.figure("figure8").rows if row.label == "MMRAN"]
+    assert mmran == [len(style.COLORS) - 1]
 
 
 def test_the_color_distance_is_that_of_published_examples():
