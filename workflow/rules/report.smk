@@ -124,10 +124,12 @@ rule overview:
         html=report(
             f"{RESULTS}/overview.html",
             caption="../report/overview.rst",
-            category="Start here",
+            # The first of the categories, which the report sorts.
+            category="Begin here",
             labels={"what": "overview"},
         ),
         md=f"{RESULTS}/overview.md",
+        rst=f"{RESULTS}/overview.rst",
         record=f"{RESULTS}/records/overview.json",
     log:
         f"{RESULTS}/logs/overview.log",

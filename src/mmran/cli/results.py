@@ -196,7 +196,8 @@ VERBS: tuple[Verb, ...] = (
         help="write the start page of the report",
         description=(
             "Write overview.html and overview.md: what was run on which data, how long and where, every table with "
-            "its last row up front, findings of the audit, and versions.\n\n  mmran overview results/demo"
+            "its last row up front, findings of the audit, and versions. overview.rst is the short form that opens "
+            "Snakemake's report.\n\n  mmran overview results/demo"
         ),
         arguments=_overview_arguments,
         run=_overview,

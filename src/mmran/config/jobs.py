@@ -213,7 +213,8 @@ class _Planner:
     def add_overview(self) -> None:
         """The start page, which reads everything that is shown."""
         shown = [name for name, job in self.jobs.items() if job.stage in (VERIFY, "table", "figure", "compare")]
-        self.add("overview", {}, self.config.stage_code("overview"), shown, ["overview.html", "overview.md"])
+        written = [f"overview.{suffix}" for suffix in ("html", "md", "rst")]
+        self.add("overview", {}, self.config.stage_code("overview"), shown, written)
 
     def add_package(self, name: str, protocol: str) -> None:
         """The model package of one experiment."""

@@ -1,4 +1,4 @@
-"""The start page as HTML, complete in one file, and as Markdown."""
+"""The start page as HTML, complete in one file, as Markdown, and in short for the opening page of a report."""
 
 import base64
 from pathlib import Path
@@ -10,11 +10,11 @@ from mmran.report.overview import Overview, Training
 
 
 def write_overview(overview: Overview, results: Path) -> list[Path]:
-    """Write overview.html and overview.md into the folder of results; returns both paths."""
-    html, markdown = results / "overview.html", results / "overview.md"
-    write_text(html, to_html(overview))
-    write_text(markdown, to_markdown(overview))
-    return [html, markdown]
+    """Write overview.html, overview.md, and overview.rst into the folder of results; returns their paths."""
+    texts = {"html": to_html(overview), "md": to_markdown(overview), "rst": to_rst(overview)}
+    for suffix, text in texts.items():
+        write_text(results / f"overview.{suffix}", text)
+    return [results / f"overview.{suffix}" for suffix in texts]
 
 
 def spent(overview: Overview) -> str:
@@ -139,3 +139,15 @@ def to_markdown(overview: Overview) -> str:
             link = f"[{figure.name}](figures/{figure.protocol}/{figure.name}.pdf)"
             parts.append(f"- {link}, protocol {escape.markdown(figure.protocol)}: {escape.markdown(figure.caption)}")
     return "\n".join([*parts, *section("Versions", overview.versions)]) + "\n"
+
+
+def to_rst(overview: Overview) -> str:
+    """What was run, and the headline of each table, as a fragment that the description of the workflow includes."""
+    findings = [f"Finding of the audit: {finding}" for finding in overview.findings]
+    sentences = [spent(overview), *overview.data, *findings]
+    headlines = [
+        f"**{escape.rst(table.title)}** (protocol {escape.rst(table.protocol)})\n\n  {escape.rst(table.headline)}"
+        for table in overview.tables
+        if table.headline
+    ]
+    return "\n\n".join([*(f"- {escape.rst(sentence)}" for sentence in sentences), *headlines]) + "\n"

@@ -1,6 +1,7 @@
 import re
 
 import pytest
+from docutils.core import publish_parts
 
 from mmran.cli import main
 from mmran.data.protocol import Protocol
@@ -10,7 +11,7 @@ from mmran.evaluation.record import InferenceRecord, write_inference
 from mmran.files import write_text
 from mmran.report.formats import Cell, Column, Table, write_table
 from mmran.report.overview import headline, read_overview
-from mmran.report.overview_text import duration, to_html, to_markdown
+from mmran.report.overview_text import duration, to_html, to_markdown, to_rst
 from mmran.training.record import write_runs
 from tests.unit.report.evaluated import run_record
 from tests.unit.report.test_tables import ROWS, spec
@@ -102,6 +103,15 @@ def test_the_page_needs_no_other_file(folder):
     assert not re.search(r'(src|href)="(?!data:)', to_html(read_overview(folder)))
 
 
+def test_the_short_form_opens_the_report_with_what_was_run_and_a_headline_of_each_table(folder):
+    page = publish_parts(to_rst(read_overview(folder)), writer_name="html", settings_overrides={"report_level": 1})
+    text = re.sub(r"<[^>]+>|\s+", " ", page["html_body"])
+    assert "2 trainings of 2 experiments took 1.0 h of training in all" in text
+    assert "Finding of the audit: 3 masks disagree with their border" in text
+    assert "&lt;script&gt;x&lt;/script&gt; (protocol paper) Dynamic: Dice (%) 80.00" in re.sub(r"\s+", " ", text)
+    assert "system-message" not in page["html_body"]
+
+
 def test_a_time_reads_as_people_say_it():
     assert [duration(seconds) for seconds in (48, 312, 1800, 5400, 111600)] == [
         "48 s",
@@ -119,7 +129,7 @@ def test_a_folder_without_trainings_is_one_line(tmp_path):
 
 def test_the_verb_writes_both_pages_and_show_lists_them(folder, capsys):
     assert main(["overview", str(folder)]) == 0
-    assert capsys.readouterr().out.split() == [str(folder / "overview.html"), str(folder / "overview.md")]
+    assert capsys.readouterr().out.split() == [str(folder / f"overview.{suffix}") for suffix in ("html", "md", "rst")]
     assert main(["show", str(folder)]) == 0
     shown = capsys.readouterr().out
     assert "| Dynamic | **80.00** | 77.58 |" in shown or "| Dynamic | 80.00 | 77.58 |" in shown
