@@ -3,6 +3,7 @@
 import copy
 import json
 import random
+import re
 import shutil
 import sys
 from collections import Counter
@@ -116,6 +117,37 @@ def test_an_edit_runs_what_follows_from_it_and_snakemake_says_what_the_package_s
     jobs = finished.jobs()
     assert jobs == finished.judged()[0]
     assert made(jobs) == expected
+
+
+def test_one_process_writes_what_three_write(house: House) -> None:
+    results = house.path / "results"
+    trained, apart = results / "experiments" / "se" / "paper", house.path / "apart"
+    assert not (results / "logs" / "predict").exists()
+    inputs = (
+        "--spec",
+        f"{trained}/spec.json",
+        "--store",
+        f"{results}/data/slices.h5",
+        "--split",
+        f"{results}/splits/paper.csv",
+    )
+    done = house.mmran("predict", *inputs, "--trained", str(trained), "--output", f"{apart}/predictions.h5")
+    assert done.returncode == 0, done.stderr
+    outputs = ("--cases", f"{apart}/cases.csv", "--summary", f"{apart}/summary.json")
+    done = house.mmran("evaluate", f"{apart}/predictions.h5", *inputs[2:], *outputs)
+    assert done.returncode == 0, done.stderr
+    for name in ("cases.csv", "summary.json"):
+        assert (apart / name).read_text() == (trained / name).read_text()
+
+
+def test_predictions_that_are_lost_are_made_again_without_a_training(house: House) -> None:
+    (house.path / "results/experiments/se/paper/predictions.h5").unlink()
+    metric_source(house)
+    done = house.snakemake("--cores", "1", "results/experiments/se/paper/cases.csv", "--quiet", "host", "reason")
+    assert done.returncode == 0, done.stdout + done.stderr
+    ran = re.findall(r"^(?:local)?rule (\w+):", done.stdout + done.stderr, re.MULTILINE)
+    assert sorted(ran) == ["evaluate", "predict"]
+    assert "nothing would rerun" in house.mmran("why", "se").stdout
 
 
 def test_why_names_the_difference(finished: House) -> None:

@@ -1,6 +1,15 @@
 # Weights -> probabilities of every test slice -> one row per slice: the source of every number
 
 
+CASES = report(
+    f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/cases.csv",
+    caption="../report/cases.rst",
+    category="Cases",
+    subcategory="{protocol}",
+    labels={"experiment": "{experiment}"},
+)
+
+
 rule predict:
     input:
         **read_by(
@@ -44,13 +53,7 @@ rule evaluate:
             split=rules.split.output.csv,
         ),
     output:
-        cases=report(
-            f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/cases.csv",
-            caption="../report/cases.rst",
-            category="Cases",
-            subcategory="{protocol}",
-            labels={"experiment": "{experiment}"},
-        ),
+        cases=CASES,
         summary=f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/summary.json",
         record=f"{RESULTS}/records/evaluate/{{experiment}}/{{protocol}}.json",
     log:
@@ -67,3 +70,55 @@ rule evaluate:
             " --split {input.split:q}"
             " --cases {output.cases:q} --summary {output.summary:q}"
         )
+
+
+# The rules above in one process, on this machine's CPU: a small experiment trains in the time in which Python starts three
+# times. It applies where an experiment has to train; what only predicts or evaluates again does so by its own rule.
+ruleorder: train_predict_and_evaluate > train
+ruleorder: train_predict_and_evaluate > predict
+ruleorder: train_predict_and_evaluate > evaluate
+
+
+rule train_predict_and_evaluate:
+    input:
+        **read_by(
+            "train/{experiment}/{protocol}",
+            store=rules.convert.output.store,
+            split=rules.split.output.csv,
+        ),
+        applies=only_to_train_here,
+    output:
+        trials=directory(f"{RESULTS}/experiments/{{experiment}}/{{protocol}}/trials"),
+        runs=rules.train.output.runs,
+        history=rules.train.output.history,
+        spec=rules.train.output.spec,
+        predictions=rules.predict.output.predictions,
+        inference=rules.predict.output.inference,
+        cases=CASES,
+        summary=rules.evaluate.output.summary,
+        records=[
+            rules.train.output.record,
+            rules.predict.output.record,
+            rules.evaluate.output.record,
+        ],
+    log:
+        rules.train.log[0],
+    priority: 2  # the longest jobs first
+    conda:
+        "../../envs/mmran.yaml"
+    threads: resource("threads")
+    resources:
+        mem_mb=resource("memory_mb"),
+    params:
+        train=rules.train.params.job,
+        predict=rules.predict.params.job,
+        evaluate=rules.evaluate.params.job,
+        spec=rules.train.params.spec,
+        work=rules.train.params.work,
+        output=rules.train.params.output,
+    shell:
+        # As in `train`: only the training answers SIGTERM.
+        "trap '' TERM;"
+        " python -m mmran --job {params.train:q} --job {params.predict:q} --job {params.evaluate:q} train --evaluate"
+        " --spec {params.spec:q} --store {input.store:q} --split {input.split:q} --output {params.output:q}"
+        " --work {params.work:q} --threads {threads} --log {log:q}"

@@ -31,6 +31,13 @@ def resource(name):
     return lambda wildcards: CONFIG.resources(wildcards.experiment)[name]
 
 
+def only_to_train_here(wildcards):
+    """Nothing where an experiment has to train on this machine's CPU; else a file that never exists: no such job."""
+    on_a_cpu = CONFIG.resources(wildcards.experiment)["gpus"] == 0
+    applies = on_a_cpu and RUN.trains_here(wildcards.experiment, wildcards.protocol)
+    return [] if applies else f"{RESULTS}/.work/no-such-job"
+
+
 def table_inputs(wildcards):
     """What a table is made from: what its experiments measured, or what their networks are and cost."""
     stages, others = [rules.evaluate.output.summary], []

@@ -83,6 +83,7 @@ rule compare:
         record=f"{RESULTS}/records/compare/{{protocol}}.json",
     log:
         f"{RESULTS}/logs/compare/{{protocol}}.log",
+    priority: 1  # tables and figures, of which there are many, run beside it
     conda:
         "../../envs/mmran.yaml"
     params:

@@ -16,6 +16,7 @@ rule train:
         record=f"{RESULTS}/records/train/{{experiment}}/{{protocol}}.json",
     log:
         f"{RESULTS}/logs/train/{{experiment}}-{{protocol}}.log",
+    priority: 2  # the longest jobs first
     conda:
         "../../envs/mmran.yaml"
     threads: resource("threads")

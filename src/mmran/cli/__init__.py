@@ -6,7 +6,7 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mmran import __version__
@@ -79,8 +79,8 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("mmran", description=f"{_DESCRIPTION}\n{_listing()}", formatter_class=raw)
     parser.add_argument("--version", action="version", version=f"mmran {__version__}")
-    # Used by the workflow: the specification of the job that this verb runs, and whose record it writes.
-    parser.add_argument("--job", type=Path, help=argparse.SUPPRESS)
+    # Used by the workflow: the specifications of the jobs that this verb runs, and whose records it writes.
+    parser.add_argument("--job", type=Path, action="append", dest="jobs", default=[], help=argparse.SUPPRESS)
     verbs = parser.add_subparsers(
         dest="verb", required=True, metavar="VERB", help="one of the verbs above; `mmran VERB --help` explains it"
     )
@@ -119,13 +119,19 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return parsed
 
 
-def _recorded(job: Path | None) -> contextlib.AbstractContextManager[None]:
-    """Record what a job's results were made from, within the workflow."""
-    if job is None:
-        return contextlib.nullcontext()
+@contextlib.contextmanager
+def _recorded(jobs: Sequence[Path]) -> Iterator[None]:
+    """Record what the results of jobs were made from, within the workflow."""
+    if not jobs:
+        yield
+        return
     from mmran.config.made import recorded
 
-    return recorded(job)
+    with contextlib.ExitStack() as stack:
+        # The record of the first job is written first: the others follow from it.
+        for job in reversed(jobs):
+            stack.enter_context(recorded(job))
+        yield
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -136,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parsed = _parse(sys.argv[1:] if arguments is None else arguments)
     try:
-        with ends_on_sigterm(parsed.verb), _recorded(parsed.job):
+        with ends_on_sigterm(parsed.verb), _recorded(parsed.jobs):
             parsed.run(parsed)
     except UserError as error:
         print(f"mmran {parsed.verb}: {error}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """Verbs that compute with networks: train, predict."""
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from pathlib import Path
 
 from mmran.cli.numbers import at_least_one, not_negative
@@ -47,6 +48,9 @@ def _train_arguments(parser: ArgumentParser) -> None:
     )
     many_trials_arguments(parser)
     parser.add_argument("--no-ray", action="store_true", help="train in this process, one trial after another")
+    parser.add_argument(
+        "--evaluate", action="store_true", help="predict and evaluate too, as `mmran predict --evaluate` does"
+    )
 
 
 def _train(arguments: Namespace) -> None:
@@ -58,14 +62,20 @@ def _train(arguments: Namespace) -> None:
     from mmran.tune.output import Output
     from mmran.tune.runner import train_trials
 
-    with Output(arguments.log, arguments.verbose) as output:
+    in_workflow = bool(arguments.jobs)
+    with Output(arguments.log, arguments.verbose, shared=in_workflow) as output:
         # Read once, so the record names what was trained even if the file changes during training.
         spec = read_text(arguments.spec)
         experiment = Experiment.parse(spec, arguments.spec)
         trials = plan_trials(experiment, arguments.store, arguments.split, arguments.work)
+        # The workflow says it of a whole job, with the time left for the run (mmran.workflow.progress).
+        output.quiet = in_workflow and len(trials) == 1
         resources = TrialResources(arguments.threads, arguments.gpus, arguments.trials_per_gpu)
         train_trials(trials, resources, output, ray=not arguments.no_ray)
         publish(trials, spec, arguments.output)
+        if arguments.evaluate:
+            for line in _predicted(arguments, arguments.output, arguments.output / "predictions.h5"):
+                output.result(line)
 
 
 def _predict_arguments(parser: ArgumentParser) -> None:
@@ -78,27 +88,33 @@ def _predict_arguments(parser: ArgumentParser) -> None:
 
 
 def _predict(arguments: Namespace) -> None:
+    for line in _predicted(arguments, arguments.trained, arguments.output):
+        print(line)
+
+
+def _predicted(arguments: Namespace, trained: Path, predictions: Path) -> Iterator[str]:
+    """Predict, and evaluate with --evaluate; yields what to print.
+
+    Args:
+        arguments: of `trial_arguments`, and `evaluate`.
+        trained: the --output of `mmran train`.
+        predictions: predictions.h5 to write.
+    """
     from mmran.config.experiment import Experiment
     from mmran.evaluation.predict import predict_trials
     from mmran.training.trial import plan_trials
 
-    experiment = Experiment.read(arguments.spec)
-    trials = plan_trials(experiment, arguments.store, arguments.split, arguments.trained)
-    n = predict_trials(
-        trials,
-        arguments.spec,
-        arguments.trained,
-        arguments.output,
-        gpu=arguments.gpus > 0,
-        threads=arguments.threads,
-    )
-    print(f"{arguments.output}: {n} test slices predicted")
+    # As it was trained, whatever happened to the file since.
+    spec = trained / "spec.json" if arguments.verb == "train" else arguments.spec
+    trials = plan_trials(Experiment.read(spec), arguments.store, arguments.split, trained)
+    n = predict_trials(trials, spec, trained, predictions, gpu=arguments.gpus > 0, threads=arguments.threads)
+    yield f"{predictions}: {n} test slices predicted"
     if arguments.evaluate:
         from mmran.cli.results import described
         from mmran.evaluation.evaluate import evaluate
 
-        cases, summary = (arguments.output.with_name(name) for name in ("cases.csv", "summary.json"))
-        print(described(evaluate(arguments.output, arguments.store, arguments.split, cases, summary)))
+        cases, summary = (predictions.with_name(name) for name in ("cases.csv", "summary.json"))
+        yield described(evaluate(predictions, arguments.store, arguments.split, cases, summary))
 
 
 VERBS = (
@@ -109,7 +125,8 @@ VERBS = (
         "specification, code and data: a finished one is kept, an interrupted one continues from its checkpoint.\n"
         "A single trial on a CPU trains in this process; Ray runs several, or those on GPUs.\n\n"
         "reads:   --spec (`snakemake` writes it), --store (`mmran convert`), --split (`mmran split`)\n"
-        "writes:  DIR/trials/*/weights.safetensors, DIR/history.csv, DIR/runs.json, DIR/spec.json\n"
+        "writes:  DIR/trials/*/weights.safetensors, DIR/history.csv, DIR/runs.json, DIR/spec.json; with\n"
+        "         --evaluate also DIR/predictions.h5, DIR/inference.json, DIR/cases.csv, DIR/summary.json\n"
         "example: mmran train --spec results/demo/specs/experiments/mmran.json \\\n"
         "             --store results/demo/data/slices.h5 --split results/demo/splits/paper.csv \\\n"
         "             --output results/demo/experiments/mmran/paper --verbose",

@@ -15,7 +15,7 @@ from mmran.evaluation.record import InferenceRecord, write_inference
 from mmran.files import sha256_file
 from mmran.training.device import Compute
 from mmran.training.record import RunRecord
-from mmran.training.run import load_recipe, load_slices, peak_memory_mb
+from mmran.training.run import load_recipe, load_slices, peak_memory_mb, reset_peak_memory
 from mmran.training.trial import RECORD, Trial
 
 
@@ -48,6 +48,7 @@ def predict_trials(trials: Sequence[Trial], spec: Path, trained: Path, output: P
                 deterministic=trial.experiment.training.deterministic,
                 seed=trial.seed,
             )
+            reset_peak_memory(compute)
             records.append(_predict_trial(trial, folder, compute, sizes, writer))
     write_inference(output.with_name("inference.json"), records)
     return sum(record.images for record in records)

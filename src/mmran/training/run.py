@@ -203,8 +203,17 @@ def _finish(trial: Trial, recipe: Recipe, state: State, compute: Compute) -> Non
     record.write(trial.record_path)
 
 
+def reset_peak_memory(compute: Compute) -> None:
+    """Let `peak_memory_mb` count from here, as far as the system can; a process may have trained before."""
+    if compute.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(compute.device)
+        return
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def peak_memory_mb(compute: Compute) -> float:
-    """Peak memory so far in MiB: of tensors on a GPU, else of the whole process."""
+    """Peak memory in MiB since `reset_peak_memory`: of tensors on a GPU, else of the whole process."""
     if compute.device.type == "cuda":
         return round(torch.cuda.max_memory_allocated(compute.device) / 2**20, 1)
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10, 1)

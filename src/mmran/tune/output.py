@@ -9,6 +9,7 @@ from typing import TextIO
 from mmran.errors import UserError
 from mmran.files import ensure_dir
 from mmran.training.history import read_history
+from mmran.training.outcome import outcome
 from mmran.training.record import RunRecord
 from mmran.training.trial import Trial
 
@@ -23,20 +24,25 @@ class Output:
     """The terminal and the optional log file of a training verb; a context manager that closes the file.
 
     On a terminal, the newest epoch shows in a line that the next one overwrites.
+
+    Attributes:
+        quiet: print failures alone; the log still gets everything.
     """
 
-    def __init__(self, log: Path | None = None, verbose: bool = False) -> None:
+    def __init__(self, log: Path | None = None, verbose: bool = False, *, shared: bool = False) -> None:
         """Open the log.
 
         Args:
             log: file to write everything to.
             verbose: print every epoch to the terminal too.
+            shared: other trainings print to this terminal: a line that is overwritten would be theirs.
 
         Raises:
             UserError: the log is not writable.
         """
         self._verbose = verbose
-        self._status = sys.stderr.isatty() and not verbose
+        self._status = sys.stderr.isatty() and not verbose and not shared
+        self.quiet = False
         self._file: TextIO | None = None
         if log is not None:
             ensure_dir(log.parent)
@@ -78,7 +84,8 @@ class Output:
         """A line about a whole trial."""
         self._log(text)
         self._clear()
-        print(text, flush=True)
+        if not self.quiet:
+            print(text, flush=True)
 
     def finished(self, trial: Trial) -> None:
         """Report a finished trial."""
@@ -104,21 +111,9 @@ class Output:
 def summary(trial: Trial) -> str:
     """One line about a finished trial: epochs, time, and the validation metrics of the epoch with the best score."""
     record = RunRecord.read(trial.record_path)
-    best = read_history(trial.history_path)[record.best_epoch]
-    metrics = [("Dice", best.val_dice), ("Acc", best.val_acc)]
-    text = ", ".join(f"{name} {100 * value:.2f} %" for name, value in metrics if value is not None)
-    return (
-        f"{label(trial)}: {record.epochs} epochs in {_clock(record.seconds)}; "
-        f"best on validation: {text} (epoch {record.best_epoch + 1})"
-    )
+    return f"{label(trial)}: {outcome(record, read_history(trial.history_path)[record.best_epoch])}"
 
 
 def label(trial: Trial) -> str:
     """Experiment, protocol, seed and fold of a trial."""
     return f"{trial.experiment.name} {trial.split.stem} {trial.name}"
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d} h" if hours else f"{minutes}:{seconds:02d} min"

@@ -24,6 +24,7 @@ from mmran.files import canonical_json, read_json, sha256_text, write_text_if_ch
 from mmran.workflow import checkout, slurm
 from mmran.workflow.conda import after_activation, check_conda
 from mmran.workflow.feasible import check_trainable
+from mmran.workflow.progress import TrainingLines
 from mmran.workflow.specs_lock import hold_specs
 
 # Names the copy of the configuration to the jobs of a run.
@@ -99,6 +100,13 @@ class Run:
         """Whether a job must run; known when Snakemake asks for its inputs."""
         return self._verdict is not None and job in self._verdict.reasons
 
+    def trains_here(self, experiment: str, protocol: str) -> bool:
+        """Whether an experiment has to train on this machine, as known when Snakemake asks for inputs."""
+        if not (self._workflow.is_main_process and self._workflow.local_exec):
+            return False
+        job = f"train/{experiment}/{protocol}"
+        return self._verdict is not None and (job in self._verdict.reasons or job in self._verdict.absent)
+
     def files_read_by(self, job: str) -> list[str]:
         """Every file of the jobs whose results a job reads; none before Snakemake asks for its inputs."""
         if self._verdict is None or job not in self._verdict.jobs:
@@ -141,6 +149,8 @@ class Run:
                 logger.warning("--rerun-triggers is not used: records in the results decide what reruns (`mmran why`)")
             workflow.dag_settings.rerun_triggers = frozenset({RerunTrigger.MTIME})
             workflow._onstart = self._before(workflow._onstart)
+            if executes and not workflow.dryrun:
+                logger.addHandler(TrainingLines(self.config.results))
             build()
 
         workflow._build_dag = build_by_records
