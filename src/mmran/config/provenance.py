@@ -34,6 +34,7 @@ _LATE_IMPORT = re.compile(r"^[A-Za-z_]\w*(\.\w+)+:[A-Za-z_]\w*$|^[A-Za-z_]\w*:[A
 
 _ENDINGS = (".py", *EXTENSION_SUFFIXES)
 _LONGEST_NAME = 255
+_PACKAGE_FOLDERS = frozenset({"site-packages", "dist-packages"})
 
 STAGES = {
     "phantom": ("mmran.data.phantom.patients",),
@@ -142,7 +143,11 @@ def _found(name: str, path: tuple[str, ...]) -> tuple[str | None, tuple[str, ...
 
 def _is_own(path: Path) -> bool:
     """Whether a file is a user's code: part of neither Python nor an installed package."""
-    return not any(path.absolute().is_relative_to(folder) for folder in _installed())
+    path = path.absolute()
+    # Clusters and .pth files put folders of packages on the path that belong to no environment.
+    if not _PACKAGE_FOLDERS.isdisjoint(path.parts):
+        return False
+    return not any(path.is_relative_to(folder) for folder in _installed())
 
 
 @functools.cache

@@ -93,6 +93,17 @@ def test_own_modules_of_other_packages_count_and_installed_ones_do_not(package: 
     assert set(code_digests(["house.room"])) == {"house.room", "house.stair", "house.recipe", "garden"}
 
 
+def test_packages_of_a_cluster_that_are_on_the_path_do_not_count(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules = package.parent / "apps" / "lib" / "site-packages"
+    modules.mkdir(parents=True)
+    (modules / "cellar.py").write_text("WINE = 1\n")
+    monkeypatch.syspath_prepend(str(modules))
+    rewrite(package / "stair.py", "STEPS = 12", "import cellar\nSTEPS = 12")
+    assert set(code_digests(["house.room"])) == {"house.room", "house.stair", "house.recipe"}
+
+
 def test_a_module_that_is_imported_by_its_name_counts(package: Path) -> None:
     rewrite(package / "stair.py", "STEPS = 12", "import importlib\nSTEPS = importlib.import_module('house.attic').DUST")
     assert "house.attic" in code_digests(["house.room"])
