@@ -23,7 +23,7 @@ from scipy import ndimage
 from mmran.cli import main as mmran
 from mmran.config.configuration import Config
 from mmran.config.load import PAPER
-from mmran.data.cheng import CLASS_NAMES
+from mmran.data.published import CLASSES
 from mmran.files import sha256_file
 from mmran.inference.model import Model
 from mmran.inference.package import describe_preprocessing
@@ -52,7 +52,7 @@ def untrained_package(folder: Path, size: int, width: float) -> None:
         experiment="mmran",
         protocol="none",
         tasks=("segmentation", "classification"),
-        classes=CLASS_NAMES,
+        classes=CLASSES,
         preprocessing=describe_preprocessing(spec.input),
         training_images=images,
         weights=(Weights("weights/seed0-fold0.safetensors", 0, 0, digest, "cpu", "float32"),),

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from mmran.config.claims import Claim
+from mmran.data.published import CLASSES
 from mmran.evaluation.cases import typed_cases
-from mmran.evaluation.predictions import CLASS_COLUMNS
+from mmran.evaluation.predictions import class_columns
 from mmran.files import sha256_text
 from mmran.statistics.collection import Statistics
 from mmran.statistics.rows import Row
@@ -48,11 +49,11 @@ def simulated(name: str, random: np.random.Generator) -> Row:
             **{"slice": np.arange(1, N_SLICES + 1), "label": label, "predicted": scores.argmax(axis=1) + 1},
             **{"pid": family.astype(str), "family": [f"F{place:03}" for place in family]},
             **{"tumor_mm2": 1000.0, "image_mm2": 62941.0, "size_tertile": layout.integers(1, 4, N_SLICES)},
-            **dict(zip(CLASS_COLUMNS, scores.T, strict=True)),
+            **dict(zip(class_columns(CLASSES), scores.T, strict=True)),
             **values,
         }
     )
-    return Row(name, name, "patient", "raw", sha256_text(name), typed_cases(frame))
+    return Row(name, name, "patient", "raw", sha256_text(name), typed_cases(frame, CLASSES))
 
 
 def main() -> None:

@@ -62,6 +62,16 @@ ANOTHER_STAGE: dict[str, Callable[[Any, Tensor], tuple[Tensor, ...]]] = {
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in NETWORKS if "classification" in network_class(name).tasks])
+@pytest.mark.parametrize("n_classes", [2, 5])
+def test_heads_have_as_many_classes_as_the_data(name: str, n_classes: int) -> None:
+    output = small(name, {}, n_classes=n_classes).eval()(images_of(32, 64))
+    for classes in (output.class_logits, *output.auxiliary):
+        assert classes is not None
+        assert classes.shape == (2, n_classes)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options"), VARIANTS)
 class TestEveryNetwork:
     def test_forward_has_named_outputs_at_square_and_oblong_sizes(self, name, options):

@@ -5,15 +5,16 @@ from typing import Any
 from mmran.config.configuration import Config
 from mmran.config.load import PAPER
 from mmran.config.schema import choices, schema
+from mmran.data.published import CLASSES
 from mmran.evaluation.postprocess import VARIANTS
-from mmran.metrics.names import METRICS
+from mmran.metrics.names import METRICS, metric_names
 from mmran.report.figures import KINDS
 from mmran.training.schedules import SCHEDULES
 
 
 def test_names_of_the_schema_are_those_of_the_code() -> None:
     assert choices("variant") == tuple(VARIANTS)
-    assert choices("metric") == tuple(METRICS)
+    assert choices("metric") == tuple(dict.fromkeys([*metric_names(CLASSES), *METRICS]))
     assert set(choices("figure_kind")) == set(KINDS)
     experiment = schema()["$defs"]["experiment"]["properties"]
     assert experiment["schedule"]["properties"]["name"]["anyOf"][0]["enum"] == list(SCHEDULES)

@@ -217,7 +217,7 @@ def test_class_metrics_are_scikit_learns(n):
     for seed in range(5):
         truth, scores = labels_and_scores(seed, n, 12)
         predicted = scores.argmax(axis=1)
-        confusion = confusion_matrix(truth, predicted)
+        confusion = confusion_matrix(truth, predicted, 3)
         precision = sklearn.precision_score(truth, predicted, average="macro", zero_division=0)
         sensitivity = sklearn.recall_score(truth, predicted, average="macro")
         assert np.array_equal(confusion, sklearn.confusion_matrix(truth, predicted))

@@ -36,6 +36,11 @@ rule convert:
     params:
         job=f"{RESULTS}/specs/jobs/convert.json",
         field_of_view_mm=CONFIG.values["data"]["field_of_view_mm"],
+        classes=(
+            ["--classes", *CONFIG.values["data"]["classes"]]
+            if "classes" in CONFIG.values["data"]
+            else []
+        ),
         tumor_values=(
             ["--tumor-values", *CONFIG.values["data"]["tumor_values"]]
             if "tumor_values" in CONFIG.values["data"]
@@ -45,7 +50,8 @@ rule convert:
     shell:
         logged(
             "python -m mmran --job {params.job:q} convert {input.source:q} --output {output.store:q}"
-            " --field-of-view-mm {params.field_of_view_mm} {params.tumor_values} {params.keep_going}"
+            " --field-of-view-mm {params.field_of_view_mm} {params.classes} {params.tumor_values}"
+            " {params.keep_going}"
         )
 
 

@@ -42,7 +42,6 @@ def _compare_arguments(parser: ArgumentParser) -> None:
 
 def _compare(arguments: Namespace) -> None:
     from mmran.config.claims import ComparisonSpec
-    from mmran.metrics.names import METRICS
     from mmran.report.evidence import write_evidence
     from mmran.statistics.collection import Statistics
     from mmran.statistics.comparisons import Comparison, compare_folders
@@ -51,21 +50,20 @@ def _compare(arguments: Namespace) -> None:
     spec = ComparisonSpec.read(arguments.spec) if arguments.spec else ComparisonSpec((), None, ("dice", "acc"), ())
     metrics = arguments.metrics or spec.metrics
     names = (*spec.rows, *(arguments.rows or ()))
-    unknown = [name for name in metrics if name not in METRICS]
-    if unknown:
-        raise UserError(f"--metrics: {unknown[0]} is unknown, expected some of {', '.join(METRICS)}")
     protocol = arguments.protocol or _only_protocol(arguments.results)
     if arguments.other is not None:
         both = names or _evaluated(arguments.results, protocol) & _evaluated(arguments.other, protocol)
         if not both:
             raise UserError(f"{arguments.results} and {arguments.other} share no experiment under {protocol}")
         rows, others = (_read_rows(folder, protocol, sorted(both)) for folder in (arguments.results, arguments.other))
+        _check_metrics(metrics, rows)
         found = compare_folders(rows, others, metrics)
         _print_comparisons(found, f"{arguments.results} minus {arguments.other}")
         if arguments.output:
             write_csv(arguments.output / "comparisons.csv", Comparison, found)
         return
     rows = _read_rows(arguments.results, protocol, names)
+    _check_metrics(metrics, rows)
     against = _reference(rows, arguments.against or spec.against) if len(rows) > 1 else rows[0]
     statistics = Statistics.of(rows, against, metrics, spec.claims)
     _print_intervals(statistics.intervals)
@@ -77,6 +75,14 @@ def _compare(arguments: Namespace) -> None:
         statistics.write(arguments.output, claims=arguments.spec is not None)
     if arguments.tables:
         write_evidence(statistics, arguments.tables)
+
+
+def _check_metrics(metrics: "Sequence[str]", rows: "Sequence[Row]") -> None:
+    from mmran.metrics.names import metric_names
+
+    known = metric_names(rows[0].classes)
+    if unknown := [name for name in metrics if name not in known]:
+        raise UserError(f"--metrics: {unknown[0]} is unknown, expected some of {', '.join(known)}")
 
 
 def _only_protocol(results: Path) -> str:
@@ -118,9 +124,9 @@ def _reference(rows: "Sequence[Row]", name: str | None) -> "Row":
 
 
 def _printed(metric: str, value: float | None) -> str:
-    from mmran.metrics.names import METRICS
+    from mmran.metrics.names import find_metric
 
-    return "-" if value is None else f"{METRICS[metric].scale * value:.{METRICS[metric].decimals}f}"
+    return "-" if value is None else f"{find_metric(metric).scale * value:.{find_metric(metric).decimals}f}"
 
 
 def _printed_range(metric: str, low: float | None, high: float | None) -> str:
@@ -128,14 +134,14 @@ def _printed_range(metric: str, low: float | None, high: float | None) -> str:
 
 
 def _print_intervals(found: "Sequence[Interval]") -> None:
-    from mmran.metrics.names import METRICS
+    from mmran.metrics.names import find_metric
 
     first = found[0]
     few = " (few families)" if first.few_families else ""
     print(f"protocol {first.protocol}: {first.n_slices} test slices of {first.n_families} patient families{few}")
     width = max(len(one.row) for one in found)
     for metric in dict.fromkeys(one.metric for one in found):
-        print(f"\n{METRICS[metric].title}, 95 % interval over families")
+        print(f"\n{find_metric(metric).title}, 95 % interval over families")
         for one in (one for one in found if one.metric == metric):
             spread = f"  SD {_printed(metric, one.seed_sd)} of {one.n_seeds} seeds" if one.seed_sd is not None else ""
             bounds = _printed_range(metric, one.low, one.high)
@@ -143,11 +149,11 @@ def _print_intervals(found: "Sequence[Interval]") -> None:
 
 
 def _print_comparisons(found: "Sequence[Comparison]", title: str) -> None:
-    from mmran.metrics.names import METRICS
+    from mmran.metrics.names import find_metric
 
     width = max(len(one.row) for one in found)
     for metric in dict.fromkeys(one.metric for one in found):
-        print(f"\n{METRICS[metric].title}: {title}, paired over families, p after Holm")
+        print(f"\n{find_metric(metric).title}: {title}, paired over families, p after Holm")
         for one in (one for one in found if one.metric == metric):
             bounds = _printed_range(metric, one.low, one.high)
             p = "  at chance, not tested" if one.test == "at chance" else ""

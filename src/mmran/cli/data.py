@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmran.cli.experiments import config_argument, configuration_files
 from mmran.cli.verb import Verb
-from mmran.data.published import FIELD_OF_VIEW_MM
+from mmran.data.published import CLASSES, FIELD_OF_VIEW_MM
 from mmran.errors import UserError
 
 _MOST_NAMED = 12
@@ -75,6 +75,13 @@ def _convert_arguments(parser: ArgumentParser) -> None:
         help="side of the imaged square in mm, which sets the pixel spacing (default %(default)s)",
     )
     parser.add_argument(
+        "--classes",
+        nargs="+",
+        default=CLASSES,
+        metavar="NAME",
+        help=f"classes in the order of their labels, which count from 1 (default: {' '.join(CLASSES)})",
+    )
+    parser.add_argument(
         "--tumor-values",
         type=float,
         nargs="+",
@@ -93,6 +100,7 @@ def _convert(arguments: Namespace) -> None:
             arguments.sources,
             arguments.output,
             field_of_view_mm=arguments.field_of_view_mm,
+            classes=arguments.classes,
             tumor_values=arguments.tumor_values,
             keep_going=arguments.keep_going,
             on_progress=show,
@@ -162,7 +170,7 @@ def _split(arguments: Namespace) -> None:
         protocol = Config.read(configuration_files(arguments)).protocol(arguments.protocol)
     with SliceStore(arguments.store) as store:
         split = make_split(store.index, protocol, store.cvind)
-        report = SplitReport.of(split, protocol, store.digest)
+        report = SplitReport.of(split, protocol, store.digest, store.classes)
     write_text(arguments.output.with_suffix(".json"), report.to_json())
     write_text(arguments.output, split.to_csv(index=False))
     sizes = " / ".join(str(getattr(report.folds[0], role).slices) for role in ROLES)

@@ -31,6 +31,8 @@ def _evaluate(arguments: Namespace) -> None:
 
 def described(summary: "Summary") -> str:
     """The main numbers of a summary as text, one line per variant."""
+    from mmran.data.classes import class_title
+
     lines = [f"{summary.experiment}, protocol {summary.protocol}, {summary.n} test slices"]
     width = max(map(len, summary.variants))
     for variant, metrics in summary.variants.items():
@@ -38,8 +40,7 @@ def described(summary: "Summary") -> str:
         values = [f"{name} {value:.4g}" for name, value in shown.items() if value is not None]
         lines.append(f"  {variant:{width}}  {'  '.join(values)}")
     for name in summary.absent_classes:
-        kind = "pituitary tumor" if name == "pituitary" else name
-        lines.append(f"  no test slice is a {kind}: recall, precision, F1 and that AUC are not defined")
+        lines.append(f"  no test slice is a {class_title(name)}: recall, precision, F1 and that AUC are not defined")
     return "\n".join(lines)
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -185,8 +185,22 @@ _NEEDED: dict[str, list[str]] = {
 }
 
 
-def check_experiment(experiment: Experiment) -> None:
-    """Refuse options that a network or schedule does not have, and sizes that do not fit.
+def refuse_class_count(name: str, network: Mapping[str, Any]) -> None:
+    """Refuse a number of classes in an experiment, which follows from `data.classes`.
+
+    Raises:
+        UserError: names the experiment.
+    """
+    if "n_classes" in network:
+        raise UserError(f"config: experiments.{name}: network.n_classes follows from data.classes; remove it")
+
+
+def check_experiment(experiment: Experiment, classes: Sequence[str]) -> None:
+    """Refuse options that a network or schedule does not have, sizes that do not fit, and another number of classes.
+
+    Args:
+        experiment: resolved.
+        classes: names of the data set's classes.
 
     Raises:
         UserError: names the experiment, the option, and the known options.
@@ -194,6 +208,14 @@ def check_experiment(experiment: Experiment) -> None:
     where = f"config: experiments.{experiment.name}"
     network, schedule = experiment.network, experiment.schedule
     known = option_names(network.name)
+    if known is not None and "n_classes" in network.options and "n_classes" not in known:
+        raise UserError(
+            f"{where}: network {network.name} builds one number of classes, and data.classes has {len(classes)}; give "
+            "its constructor the option n_classes"
+        )
+    alpha = experiment.loss.focal_alpha
+    if isinstance(alpha, tuple) and len(alpha) != len(classes):
+        raise UserError(f"{where}: loss.focal_alpha has {len(alpha)} factors, expected one per class: {len(classes)}")
     for key in network.arguments:
         if known is not None and key not in known:
             raise UserError(f"{where}: network {network.name} has no option {key!r}; {known_names(key, known)}")

@@ -7,18 +7,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmran.config.checks import check_complete, check_experiment, check_names, check_numbers, check_results, lookup
+from mmran.config.checks import (
+    check_complete,
+    check_experiment,
+    check_names,
+    check_numbers,
+    check_results,
+    lookup,
+    refuse_class_count,
+)
 from mmran.config.claims import Claim, ComparisonSpec
 from mmran.config.experiment import COMMON_TO_NETWORKS, Experiment, WeightsFile
 from mmran.config.figures import FigureSpec
 from mmran.config.load import load, overlay, without_nulls
+from mmran.config.per_class import classes_of, with_class_metrics
 from mmran.config.provenance import stage_code, training_code
 from mmran.config.schema import check_schema, choices
 from mmran.config.search import SearchSpec
 from mmran.config.tables import NEAREST, TableSpec
 from mmran.config.typed import as_typed
 from mmran.data.protocol import Protocol
+from mmran.data.published import CLASSES
 from mmran.errors import UserError
+from mmran.networks import classifies
 
 # `name` decides what the keys beside it mean, so another name keeps only the defaults that all names share.
 _CHOOSERS = {"network": COMMON_TO_NETWORKS, "schedule": frozenset[str]()}
@@ -52,7 +63,8 @@ class Config:
         values = as_typed(values)
         check_numbers(values)
         pruned = without_nulls(values)
-        check_schema(pruned)
+        check_schema(pruned, classes_of(pruned))
+        pruned = with_class_metrics(pruned)
         # A null in an entry removes the default's key, so it stays until the entry is merged with the defaults.
         entries = {name: values["experiments"][name] for name in pruned["experiments"]}
         claims = _claims_left(pruned.get("claims", ()), values["experiments"].keys() - entries.keys())
@@ -64,13 +76,18 @@ class Config:
             config.protocol(name)
         _ = config.comparison
         for name in config.all_experiments():
-            check_experiment(config._resolved(name, code={}))
+            check_experiment(config._resolved(name, code={}), config.classes)
         return config
 
     @property
     def results(self) -> Path:
         """The folder of all results."""
         return Path(self.values["results"])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes in the order of their labels."""
+        return classes_of(self.values)
 
     @property
     def source(self) -> list[str] | None:
@@ -251,6 +268,10 @@ class Config:
         values.pop("resources", None)
         network = values["network"]
         network["name"] = self.values.get("networks", {}).get(network["name"], network["name"])
+        refuse_class_count(name, network)
+        # Networks build the published number of classes by themselves, so that specifications of the paper say no more.
+        if len(self.classes) != len(CLASSES) and classifies(network["name"]):
+            network["n_classes"] = len(self.classes)
         return Experiment.from_values({"name": name, "code": code, **values})
 
     def resources(self, name: str) -> dict[str, int | str]:

@@ -137,7 +137,9 @@ class _Planner:
     def add_data(self) -> None:
         """Conversion, audit, and splits, and the phantom if it is the source."""
         data, inputs = self.config.values["data"], []
-        values = {key: data[key] for key in ("field_of_view_mm", "keep_going", "tumor_values") if key in data}
+        values = {
+            key: data[key] for key in ("field_of_view_mm", "keep_going", "classes", "tumor_values") if key in data
+        }
         if self.config.source is None:
             self.add(PHANTOM, data["phantom"], self.config.stage_code("phantom"), outputs=["phantom"])
             inputs = [PHANTOM]

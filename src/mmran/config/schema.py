@@ -1,19 +1,21 @@
 """The schema of the configuration: every key, its type, its range and its meaning, read from `schema.yaml`."""
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from mmran.data.classes import NAME_PATTERN
 from mmran.data.protocol import APART, METHODS
+from mmran.data.published import CLASSES
 from mmran.errors import UserError, known_names
-from mmran.metrics.names import METRICS
+from mmran.metrics.names import METRICS, metric_names
 
 _PATH = Path(__file__).with_name("schema.yaml")
 
-_NAMES: dict[str, Iterable[str]] = {"metric": METRICS, "method": METHODS, "apart": APART}
+_NAMES: dict[str, Iterable[str]] = {"method": METHODS, "apart": APART}
 """Definition of the schema -> the registry that holds its names."""
 
 
@@ -24,7 +26,18 @@ def schema() -> dict[str, Any]:
     values: dict[str, Any] = yaml.load(_PATH.read_text(encoding="utf-8"), Loader=loader)
     for definition, names in _NAMES.items():
         values["$defs"][definition]["enum"] = list(names)
-    return values
+    values["$defs"]["class"]["pattern"] = f"^{NAME_PATTERN}$"
+    return _with_metrics(values, CLASSES)
+
+
+def _with_metrics(schema: dict[str, Any], classes: Sequence[str]) -> dict[str, Any]:
+    """The schema with the metrics of a data set of these classes, names that stand for one per class, and the paper's.
+
+    The paper's metrics stay known, since its claims are part of every configuration (`mmran.config.per_class`).
+    """
+    definitions = schema["$defs"]
+    names = dict.fromkeys([*metric_names(classes), *METRICS, *metric_names(CLASSES)])
+    return schema | {"$defs": definitions | {"metric": definitions["metric"] | {"enum": list(names)}}}
 
 
 def choices(definition: str) -> tuple[str, ...]:
@@ -42,8 +55,12 @@ def check_choice(definition: str, value: str, where: str) -> None:
         raise ValueError(f"{where}: {value!r} is unknown, expected one of {', '.join(allowed)}")
 
 
-def check_schema(values: Mapping[str, Any]) -> None:
+def check_schema(values: Mapping[str, Any], classes: Sequence[str] = CLASSES) -> None:
     """Check the keys, types and ranges of a merged configuration.
+
+    Args:
+        values: the configuration.
+        classes: names of its classes, which metrics are named after.
 
     Raises:
         UserError: the first mistake, with its key.
@@ -52,7 +69,7 @@ def check_schema(values: Mapping[str, Any]) -> None:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
-    error = best_match(Draft202012Validator(schema()).iter_errors(values))
+    error = best_match(Draft202012Validator(_with_metrics(schema(), classes)).iter_errors(values))
     if error is None:
         return
     if error.validator == "pattern" and error.parent and ":" not in str(error.instance):

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from mmran.data.audit_record import (
     SizeCount,
     Spread,
 )
-from mmran.data.cheng import CLASS_NAMES, border_mask
+from mmran.data.cheng import border_mask
 from mmran.data.contrast import contrasts, orientation
 from mmran.data.store import DEFAULT_LAYOUT, SliceStore, narrow, store_digest
 
@@ -51,8 +51,8 @@ def audit(store: SliceStore, on_progress: Callable[[int, int], None] | None = No
         digest=_digest(store, findings),
         slices=len(index),
         patients=int(index["pid"].nunique()),
-        families=_families(index),
-        classes=_classes(index),
+        families=_families(index, store.classes),
+        classes=_classes(index, store.classes),
         slices_per_patient=_spread(index.groupby("pid").size()),
         sizes=_sizes(index),
         intensities=Intensities(store.image_type.name, findings["low"].min().item(), findings["high"].max().item()),
@@ -69,7 +69,7 @@ def audit(store: SliceStore, on_progress: Callable[[int, int], None] | None = No
         ),
         labels=SeveralLabels(*(_with_several_labels(index, level) for level in ("pid", "family"))),
         cvind=_published_folds(store),
-        published=_published(index) if store.layout == DEFAULT_LAYOUT else None,
+        published=_published(index) if _may_be_published(store) else None,
         rejects=store.rejects,
         ignored=store.ignored,
     )
@@ -125,7 +125,7 @@ def _agreement(border: NDArray[np.float64], mask: NDArray[np.uint8]) -> tuple[fl
 def _digest(store: SliceStore, findings: pd.DataFrame) -> DigestCheck:
     found = np.frombuffer(b"".join(findings["digest"]), dtype=np.uint8).reshape(-1, 32)
     damaged = (found != store.slice_digests).any(axis=1)
-    recomputed = store_digest(found, store.folds)
+    recomputed = store_digest(found, store.folds, store.classes)
     return DigestCheck(
         stored=store.digest,
         recomputed=recomputed,
@@ -134,15 +134,15 @@ def _digest(store: SliceStore, findings: pd.DataFrame) -> DigestCheck:
     )
 
 
-def _classes(index: pd.DataFrame) -> dict[str, ClassCount]:
-    parts = {name: index[index["label"] == label] for label, name in enumerate(CLASS_NAMES, start=1)}
+def _classes(index: pd.DataFrame, classes: Sequence[str]) -> dict[str, ClassCount]:
+    parts = {name: index[index["label"] == label] for label, name in enumerate(classes, start=1)}
     return {
         name: ClassCount(len(part), int(part["pid"].nunique()), int(part["family"].nunique()))
         for name, part in parts.items()
     }
 
 
-def _families(index: pd.DataFrame) -> Families:
+def _families(index: pd.DataFrame, classes: Sequence[str]) -> Families:
     members = {str(name): tuple(sorted(group.unique())) for name, group in index.groupby("family")["pid"]}
     several = {name: pids for name, pids in members.items() if len(pids) > 1}
     part = index[index["family"].isin(several)]
@@ -150,7 +150,7 @@ def _families(index: pd.DataFrame) -> Families:
         n=len(members),
         of_several_pids=several,
         slices_of_these=len(part),
-        classes_of_these=tuple(CLASS_NAMES[label - 1] for label in sorted(part["label"].unique())),
+        classes_of_these=tuple(classes[label - 1] for label in sorted(part["label"].unique())),
     )
 
 
@@ -195,12 +195,17 @@ def _published_folds(store: SliceStore) -> PublishedFolds | None:
     return PublishedFolds({str(fold): n for fold, n in counts}, len(index) - len(known), *torn)
 
 
+def _may_be_published(store: SliceStore) -> bool:
+    """Whether a store is of the layout and the classes of the published set."""
+    return store.layout == DEFAULT_LAYOUT and store.classes == published.CLASSES
+
+
 def _published(index: pd.DataFrame) -> Published | None:
     """How a store of `.mat` files compares with the published set; None if its slice numbers or patients differ."""
     if index["slice"].max() > published.COUNTS["slices"] or not index["pid"].str.fullmatch(_PUBLISHED_PID).all():
         return None
     here = {"slices": len(index), "patients": int(index["pid"].nunique())}
-    here |= {name: int((index["label"] == i).sum()) for i, name in enumerate(CLASS_NAMES, start=1)}
+    here |= {name: int((index["label"] == i).sum()) for i, name in enumerate(published.CLASSES, start=1)}
     within = all(here[key] <= n for key, n in published.COUNTS.items())
     relation = "complete" if here == published.COUNTS else "subset" if within else "other"
     return Published(relation, {key: CountPair(here[key], n) for key, n in published.COUNTS.items()})

@@ -33,7 +33,7 @@ class Batch(NamedTuple):
     Attributes:
         images: (B, 1, S, S) float32, 0 to 1 before augmentation adds noise.
         masks: (B, 1, S, S) float32 of 0 and 1.
-        labels: (B,) int64, 0..2.
+        labels: (B,) int64, 0..K-1.
     """
 
     images: Tensor
@@ -48,7 +48,7 @@ class ResidentSlices:
     Attributes:
         images: (N, S, S) in the stored type, or the next wider one that torch computes with.
         masks: (N, S, S) uint8 of 0 and 1.
-        labels: (N,) int64, 0..2.
+        labels: (N,) int64, 0..K-1.
         numbers: (N,) int64 slice numbers, on the host, where counters are computed.
         low: (N,) float32, the intensity that becomes 0.
         high: (N,) float32, the intensity that becomes 1.
@@ -221,7 +221,7 @@ def intensity_percentiles(image: NDArray[Any], percentiles: Sequence[float]) -> 
 
 
 def _labels(index: pd.DataFrame, numbers: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    """Classes 0..2 of the slices."""
+    """Classes of the slices, from 0."""
     if not len(numbers):
         raise UserError("no slices to load; check the split and the role")
     missing = np.setdiff1d(numbers, index["slice"])

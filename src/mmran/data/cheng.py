@@ -16,12 +16,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from mmran.data.classes import known_labels
 from mmran.data.matlab import SliceError, file_bytes, matlab_file, member, new_matlab_file, put, values
 from mmran.data.pids import read_pid
+from mmran.data.published import CLASSES
 from mmran.errors import UserError
-
-CLASS_NAMES = ("meningioma", "glioma", "pituitary")
-"""The classes in the order of their labels: files say 1, 2, 3 and tensors 0, 1, 2."""
 
 FIELDS = ("PID", "image", "label", "tumorBorder", "tumorMask")
 
@@ -48,7 +47,7 @@ class Slice:
 
     Attributes:
         number: the N of `N.mat`.
-        label: 1 meningioma, 2 glioma, 3 pituitary tumor.
+        label: its class, counted from 1; 1 meningioma, 2 glioma, 3 pituitary tumor in the published set.
         pid: patient identifier, as in the file.
         image: (H, W) intensities in the file's own type.
         mask: (H, W) uint8, 1 in the tumor.
@@ -82,13 +81,14 @@ def slice_number(file_name: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def parse_slice(data: bytes, file: str, number: int) -> Slice:
+def parse_slice(data: bytes, file: str, number: int, classes: Sequence[str] = CLASSES) -> Slice:
     """Read a slice from the bytes of its file.
 
     Args:
         data: the whole file.
         file: its name for messages.
         number: its slice number.
+        classes: names of the classes, of which the label is one.
 
     Raises:
         SliceError: not HDF5, truncated, or a field is missing or has wrong values.
@@ -103,7 +103,7 @@ def parse_slice(data: bytes, file: str, number: int) -> Slice:
         pid = read_pid(fields["PID"], file)
     return Slice(
         number=number,
-        label=_label(raw["label"], file),
+        label=_label(raw["label"], file, classes),
         pid=pid,
         image=usable_image(raw["image"].T, file),
         mask=_mask(raw["tumorMask"].T, file),
@@ -159,12 +159,13 @@ def _fields(struct: h5py.Group, file: str) -> dict[str, h5py.Dataset]:
     return datasets
 
 
-def _label(raw: NDArray[Any], file: str) -> int:
+def _label(raw: NDArray[Any], file: str, classes: Sequence[str]) -> int:
     if raw.dtype.kind not in "iuf":
-        raise SliceError(file, f"label has type {raw.dtype}, expected 1, 2 or 3")
-    if raw.size != 1 or raw.item() not in (1, 2, 3):
+        raise SliceError(file, f"label has type {raw.dtype}, expected {known_labels(classes)}")
+    if raw.size != 1 or raw.item() not in range(1, len(classes) + 1):
         found = raw.item() if raw.size == 1 else f"{raw.size} values"
-        raise SliceError(file, f"label is {found}, expected 1, 2 or 3")
+        names = "" if tuple(classes) == CLASSES else f" ({', '.join(classes)})"
+        raise SliceError(file, f"label is {found}, expected {known_labels(classes)}{names}")
     return int(raw.item())
 
 

@@ -20,11 +20,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mmran.data.cheng import Slice, parse_slice
+from mmran.data.classes import checked_classes
 from mmran.data.contradictions import Rejects, published_folds, refuse_shared_numbers, refuse_two_labels
 from mmran.data.matlab import SliceError
 from mmran.data.pids import pid_family
 from mmran.data.planes import Plane, plan_rows, planes, refuse_values
-from mmran.data.published import FIELD_OF_VIEW_MM
+from mmran.data.published import CLASSES, FIELD_OF_VIEW_MM
 from mmran.data.sources import Entry, Source, open_source
 from mmran.data.store import DEFAULT_LAYOUT, INDEX_NAME, INDEX_TYPES, LeftOut, SliceStore, narrow, slice_digest
 from mmran.data.store_writer import WaitingSlice, write_store
@@ -46,6 +47,7 @@ def convert(
     output: Path | str,
     *,
     field_of_view_mm: float = FIELD_OF_VIEW_MM,
+    classes: Sequence[str] = CLASSES,
     tumor_values: Sequence[float] = (),
     keep_going: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
@@ -57,6 +59,7 @@ def convert(
             images and masks, and folders that hold one, see `mmran.data.tables`.
         output: the store; it and its index appear when both are complete.
         field_of_view_mm: side of the imaged square, from which the pixel spacing of each size of `.mat` files follows.
+        classes: names of the classes in the order of their labels.
         tumor_values: values that mean tumor in the masks of tables; every value but 0 if empty.
         keep_going: leave out unusable files and list them in the store, instead of raising.
         on_progress: called with the number of slices read and, except in volumes, the number of all slices.
@@ -67,10 +70,11 @@ def convert(
     output = Path(output)
     if not field_of_view_mm > 0 or field_of_view_mm == float("inf"):
         raise UserError(f"field of view {field_of_view_mm} mm: expected a positive number")
+    classes = checked_classes(classes, "classes")
     refuse_values(tumor_values)
     tables = _tables_of(sources)
     with ExitStack() as stack:
-        source = read_tables(tables) if tables else stack.enter_context(open_source(sources))
+        source = read_tables(tables, classes) if tables else stack.enter_context(open_source(sources))
         # Blocks close in reverse order: the store is in place before its index is.
         index_path = stack.enter_context(atomic_path(output.with_name(INDEX_NAME)))
         store_path = stack.enter_context(atomic_path(output))
@@ -80,7 +84,7 @@ def convert(
         if isinstance(source, Table):
             rows = _read_table(source, spill, tuple(tumor_values), known_folds, rejects, on_progress)
         else:
-            rows = _read_all(source, spill, field_of_view_mm, rejects, on_progress)
+            rows = _read_all(source, spill, field_of_view_mm, classes, rejects, on_progress)
             known_folds = published_folds(source, rejects)
         rows = refuse_two_labels(rows, rejects)
         if not rows:
@@ -95,6 +99,7 @@ def convert(
             rows,
             spill,
             layout="table" if tables else DEFAULT_LAYOUT,
+            classes=classes,
             folds=np.array([known_folds.get(number, 0) for number in index["slice"]], dtype="<i4"),
             rejects=[LeftOut(error.file, error.reason) for error in rejects.found],
             ignored=[LeftOut(error.file, error.reason) for error in source.ignored],
@@ -123,6 +128,7 @@ def _read_all(
     source: Source,
     spill: BinaryIO,
     field_of_view_mm: float,
+    classes: tuple[str, ...],
     rejects: Rejects,
     on_progress: Callable[[int, int], None] | None,
 ) -> list[WaitingSlice]:
@@ -132,7 +138,7 @@ def _read_all(
 
     def prepare(item: tuple[int, Entry]) -> Prepared:
         number, entry = item
-        read = parse_slice(entry.read(), entry.file, number)
+        read = parse_slice(entry.read(), entry.file, number, classes)
         return _prepared(read, entry.file, pid_family(read.pid), field_of_view_mm / read.image.shape[1])
 
     return _spilled(_mapped(_or_error(prepare), singles), len(singles), spill, rejects, on_progress)

@@ -1,12 +1,12 @@
 """What a split holds, and how much its test slices have in common with training."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from mmran.data.cheng import CLASS_NAMES
 from mmran.data.protocol import Protocol
 from mmran.errors import UserError
 from mmran.files import canonical_json, read_json
@@ -66,13 +66,14 @@ class SplitReport:
     folds: tuple[FoldReport, ...]
 
     @classmethod
-    def of(cls, split: pd.DataFrame, protocol: Protocol, data: str) -> "SplitReport":
+    def of(cls, split: pd.DataFrame, protocol: Protocol, data: str, classes: Sequence[str]) -> "SplitReport":
         """Count a split.
 
         Args:
             split: the table that `splits.make_split` makes.
             protocol: how it was made.
             data: digest of the slice store.
+            classes: names of the classes in the order of their labels.
         """
         groups = [(number, split[split["fold"] == number]) for number in split["fold"].unique().tolist()]
         known = {level: [_n_known(group, level) for _, group in groups] for level in ("pid", "family")}
@@ -80,9 +81,9 @@ class SplitReport:
         folds = [
             FoldReport(
                 number,
-                _count(group[group["role"] == "train"]),
-                _count(group[group["role"] == "val"]),
-                _count(group[group["role"] == "test"]),
+                _count(group[group["role"] == "train"], classes),
+                _count(group[group["role"] == "val"], classes),
+                _count(group[group["role"] == "test"], classes),
                 Siblings(known["pid"][i] / max(n_tests[i], 1), known["family"][i] / max(n_tests[i], 1)),
             )
             for i, (number, group) in enumerate(groups)
@@ -136,10 +137,10 @@ class SplitReport:
             raise UserError(f"{path}: not the report of a split ({error}); run mmran split again") from error
 
 
-def _count(part: pd.DataFrame) -> RoleCount:
+def _count(part: pd.DataFrame, classes: Sequence[str]) -> RoleCount:
     return RoleCount(
         slices=len(part),
-        classes={name: int((part["label"] == i).sum()) for i, name in enumerate(CLASS_NAMES, start=1)},
+        classes={name: int((part["label"] == i).sum()) for i, name in enumerate(classes, start=1)},
         patients=int(part["pid"].nunique()),
         families=int(part["family"].nunique()),
     )

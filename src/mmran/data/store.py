@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mmran.data.classes import classes_attribute, read_classes
 from mmran.data.pids import pid_family
 from mmran.errors import UserError
 from mmran.files import sha256_file
@@ -88,14 +89,17 @@ def slice_digest(
     return digest.digest()
 
 
-def store_digest(slice_digests: NDArray[np.uint8], folds: NDArray[np.int32]) -> str:
+def store_digest(slice_digests: NDArray[np.uint8], folds: NDArray[np.int32], classes: Sequence[str]) -> str:
     """SHA-256 of the content of a store.
 
     Args:
         slice_digests: (n, 32) in the order of the slice numbers.
         folds: (n,) published folds, 0 where unknown.
+        classes: what the labels mean.
     """
     digest = hashlib.sha256(b"mmran slices 1\n")
+    for name in classes_attribute(classes).values():
+        digest.update(f"{name}\n".encode())
     digest.update(np.ascontiguousarray(slice_digests).data)
     digest.update(folds.astype("<i4").data)
     return digest.hexdigest()
@@ -125,7 +129,8 @@ class SliceStore:
     Attributes:
         path: the store.
         index: one line per slice in the order of the numbers, see `INDEX_TYPES`.
-        digest: SHA-256 of the content; equal digests mean equal slices.
+        classes: names of the classes in the order of the labels, which count from 1.
+        digest: SHA-256 of the content; equal digests mean equal slices and classes.
         slice_digests: (n, 32) uint8, the digest of each slice in index order.
         layout: what the slices came from, "cjdata" (`.mat` files) or "table" (images that a table names).
         cvind: published fold of each slice number, empty where the source had no `cvind.mat`.
@@ -164,6 +169,7 @@ class SliceStore:
 
     def _read_header(self, file: h5py.File) -> None:
         self.digest = str(file.attrs["digest"])
+        self.classes = read_classes(file.attrs)
         self.layout = str(file.attrs.get("layout", DEFAULT_LAYOUT))
         self.rejects = _left_out(file["rejects"][()])
         self.ignored = _left_out(file["ignored"][()])

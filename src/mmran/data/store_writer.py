@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from mmran.data.classes import classes_attribute
 from mmran.data.store import DEFAULT_LAYOUT, FORMAT, LeftOut, left_out_bytes, smallest_type, store_digest
 from mmran.errors import UserError
 
@@ -57,6 +58,7 @@ def write_store(
     spill: BinaryIO,
     *,
     layout: str,
+    classes: Sequence[str],
     folds: NDArray[np.int32],
     rejects: Sequence[LeftOut],
     ignored: Sequence[LeftOut],
@@ -69,6 +71,7 @@ def write_store(
         slices: in index order.
         spill: the file that holds their pixels and borders.
         layout: what the slices came from: "cjdata" for `.mat` files, "table" for images that a table names.
+        classes: names of the classes in the order of the labels.
         folds: (n,) published folds, 0 where unknown.
         rejects: files that should have been slices.
         ignored: files of other kinds.
@@ -88,7 +91,8 @@ def write_store(
         file.attrs["format"] = FORMAT
         if layout != DEFAULT_LAYOUT:  # absent in stores of `.mat` files, which keep their bytes
             file.attrs["layout"] = layout
-        file.attrs["digest"] = store_digest(digests, folds)
+        file.attrs.update(classes_attribute(classes))
+        file.attrs["digest"] = store_digest(digests, folds, classes)
         file["rejects"] = left_out_bytes(rejects)
         file["ignored"] = left_out_bytes(ignored)
         file.attrs["index_sha256"] = index_sha256

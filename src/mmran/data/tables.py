@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmran.data.cheng import CLASS_NAMES
 from mmran.data.images.nifti import SUFFIXES as NIFTI_SUFFIXES
 from mmran.data.matlab import SliceError
 from mmran.data.pids import PID_PATTERN
@@ -92,8 +91,12 @@ def named_files(table: Path) -> list[Path]:
     return [_path_of(table, column, row[column]) for _, row in _lines(table) for column in FOLDERS if row.get(column)]
 
 
-def read_tables(tables: Sequence[Path]) -> Table:
+def read_tables(tables: Sequence[Path], classes: Sequence[str]) -> Table:
     """Read the lines of tables; the files that they name are looked up but not opened.
+
+    Args:
+        tables: the csv files.
+        classes: names of the classes in the order of their labels.
 
     Raises:
         UserError: a file is not a table, or a column is missing.
@@ -106,7 +109,7 @@ def read_tables(tables: Sequence[Path]) -> Table:
             found.ignored.append(SliceError(str(table), f"column {column!r} is not read"))
         for place, (line, values) in enumerate(lines, start=n_before + 1):
             try:
-                found.rows.append(_row(table, f"{table} line {line}", values, place * step))
+                found.rows.append(_row(table, f"{table} line {line}", values, classes, place * step))
             except SliceError as error:
                 found.rejects.append(error)
         n_before += len(lines)
@@ -159,13 +162,15 @@ def numbering_step(images: Iterable[str]) -> int:
     return NUMBERS_OF_A_VOLUME if any(name.lower().endswith(NIFTI_SUFFIXES) for name in images) else 1
 
 
-def _row(table: Path, where: str, values: dict[str, str], automatic: int) -> TableRow:
+def _row(
+    table: Path, where: str, values: dict[str, str], classes: Sequence[str], automatic: int
+) -> TableRow:
     patient = _identifier(where, "patient", values["patient"])
     return TableRow(
         where,
         image=_existing(table, where, "image", values["image"]),
         mask=_existing(table, where, "mask", values["mask"]),
-        label=_label(where, values["label"]),
+        label=_label(where, values["label"], classes),
         patient=patient,
         family=_identifier(where, "family", values.get("family") or patient),
         number=_whole(where, "slice", values["slice"], _LARGEST_NUMBER) if "slice" in values else automatic,
@@ -190,13 +195,13 @@ def _existing(table: Path, where: str, column: str, name: str) -> Path:
     return path
 
 
-def _label(where: str, value: str) -> int:
-    if value in CLASS_NAMES:
-        return CLASS_NAMES.index(value) + 1
-    if re.fullmatch("[0-9]+", value) and 1 <= int(value) <= len(CLASS_NAMES):
+def _label(where: str, value: str, classes: Sequence[str]) -> int:
+    if value in classes:
+        return classes.index(value) + 1
+    if re.fullmatch("[0-9]+", value) and 1 <= int(value) <= len(classes):
         return int(value)
     raise SliceError(
-        where, f"label is {value!r}, expected 1 to {len(CLASS_NAMES)} or a name; {known_names(value, CLASS_NAMES)}"
+        where, f"label is {value!r}, expected 1 to {len(classes)} or a name; {known_names(value, classes)}"
     )
 
 

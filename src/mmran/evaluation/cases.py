@@ -10,18 +10,19 @@ Columns:
     nsd_2mm: share of both borders within 2 mm of the other, 0..1.
     missed: 1 where exactly one mask is empty.
     overlaps: 1 where the masks share a pixel, or both are empty.
-    p_meningioma, p_glioma, p_pituitary: class probabilities.
+    p_CLASS: class probabilities, in the order of the classes; p_meningioma, p_glioma, p_pituitary in the published set.
     predicted: the most probable class, counted from one.
 
 A network without masks, or without classes, leaves the columns of that task empty.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from mmran.errors import UserError
-from mmran.evaluation.predictions import CLASS_COLUMNS
+from mmran.evaluation.predictions import class_columns, classes_of
 from mmran.files import write_text
 
 NSD_TOLERANCE_MM = 2.0
@@ -30,12 +31,10 @@ SEGMENTATION = (
     *("iou_background", "iou_tumor", "recall_background", "recall_tumor"),
     *("dice_released", "miou_released", "mpa_released"),
 )
-COLUMNS = (
+_FIRST = (
     *("experiment", "protocol", "seed", "fold", "slice", "pid", "family", "label", "variant"),
     *("tumor_mm2", "image_mm2", "size_tertile"),
     *SEGMENTATION,
-    *CLASS_COLUMNS,
-    "predicted",
 )
 _TEXT = ("experiment", "protocol", "pid", "family", "variant")
 _WHOLE = ("seed", "fold", "slice", "label", "size_tertile")
@@ -43,12 +42,20 @@ _WHOLE_OR_EMPTY = ("missed", "overlaps", "predicted")
 _TYPES = (
     dict.fromkeys(_TEXT, "str") | dict.fromkeys(_WHOLE, "int64") | dict.fromkeys(_WHOLE_OR_EMPTY, "Int64")
 )  # pandas would read patient numbers as integers, and integers with gaps as floats
-_TYPES |= {name: "float64" for name in COLUMNS if name not in _TYPES}
 
 
-def typed_cases(cases: pd.DataFrame) -> pd.DataFrame:
-    """Order the columns as `COLUMNS`, add absent ones as empty, and set their types."""
-    return cases.reindex(columns=list(COLUMNS)).astype(_TYPES)
+def case_columns(classes: Sequence[str]) -> tuple[str, ...]:
+    """The columns of cases.csv for a data set of these classes."""
+    return *_FIRST, *class_columns(classes), "predicted"
+
+
+def _types(classes: Sequence[str]) -> dict[str, str]:
+    return {name: _TYPES.get(name, "float64") for name in case_columns(classes)}
+
+
+def typed_cases(cases: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+    """Order the columns as `case_columns`, add absent ones as empty, and set their types."""
+    return cases.reindex(columns=list(case_columns(classes))).astype(_types(classes))
 
 
 def write_cases(path: Path, cases: pd.DataFrame) -> None:
@@ -66,11 +73,12 @@ def read_cases(path: Path) -> pd.DataFrame:
         raise UserError(f"{path}: no such file; run `mmran evaluate`")
     try:
         header = pd.read_csv(path, nrows=0).columns
-        missing = [name for name in COLUMNS if name not in header]
+        types = _types(classes_of(header))
+        missing = [name for name in types if name not in header]
         if missing:
             raise UserError(f"{path}: lacks the column {missing[0]}; run `mmran evaluate` again")
         # In text columns, only an empty field is missing: a patient may be called NA.
-        cases = pd.read_csv(path, dtype=_TYPES, na_values=[""], keep_default_na=False)
+        cases = pd.read_csv(path, dtype=types, na_values=[""], keep_default_na=False)
     except (ValueError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path}: not a whole cases.csv ({reason}); run `mmran evaluate` again") from error

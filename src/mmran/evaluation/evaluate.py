@@ -14,7 +14,14 @@ from mmran.data.store import SliceStore
 from mmran.errors import UserError
 from mmran.evaluation.cases import NSD_TOLERANCE_MM, typed_cases, write_cases
 from mmran.evaluation.postprocess import RAW, VARIANTS
-from mmran.evaluation.predictions import CLASS_COLUMNS, TUMOR_BYTE, Predictions, bytes_probability, read_predictions
+from mmran.evaluation.predictions import (
+    TUMOR_BYTE,
+    Predictions,
+    bytes_probability,
+    class_columns,
+    classes_of,
+    read_predictions,
+)
 from mmran.evaluation.summary import Summary
 from mmran.files import sha256_file
 from mmran.metrics import overlap, released, surface
@@ -101,7 +108,8 @@ def measure(predictions: Predictions, store: SliceStore, cutoffs: Mapping[int, N
         truth = _true_mask(store, entry, stored, predictions.path)
         for variant, metrics in _segmentation_metrics(stored, truth, float(entry["spacing_mm"])):
             rows.append({**common, "variant": variant, **metrics})
-    return typed_cases(pd.DataFrame(rows).assign(experiment=predictions.experiment, protocol=predictions.protocol))
+    cases = pd.DataFrame(rows).assign(experiment=predictions.experiment, protocol=predictions.protocol)
+    return typed_cases(cases, predictions.classes)
 
 
 def _file_digest(path: Path) -> str:
@@ -119,12 +127,13 @@ def _common(
     case: Mapping[Hashable, Any], entry: Mapping[Hashable, Any], cutoffs: NDArray[np.float64]
 ) -> dict[str, Any]:
     """The values that all variants of a case share."""
-    values = {name: case[name] for name in ("seed", "fold", "slice", *CLASS_COLUMNS) if name in case}
+    probabilities = class_columns(classes_of(case))
+    values = {name: case[name] for name in ("seed", "fold", "slice", *probabilities)}
     values |= {name: entry[name] for name in ("pid", "family", "label", "tumor_mm2")}
     values["image_mm2"] = entry["height"] * entry["width"] * entry["spacing_mm"] ** 2
     values["size_tertile"] = 1 + int(np.count_nonzero(entry["tumor_mm2"] > cutoffs))
-    if CLASS_COLUMNS[0] in case:
-        values["predicted"] = 1 + int(np.argmax([case[name] for name in CLASS_COLUMNS]))
+    if probabilities:
+        values["predicted"] = 1 + int(np.argmax([case[name] for name in probabilities]))
     return values
 
 

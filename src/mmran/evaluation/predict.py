@@ -36,7 +36,10 @@ def predict_trials(trials: Sequence[Trial], spec: Path, trained: Path, output: P
     digests = {"spec": sha256_file(spec), "data": first.data_digest, "split": sha256_file(first.split)}
     name = first.experiment.name
     records = []
-    with SliceStore(first.store) as store, PredictionWriter(output, name, first.split.stem, digests) as writer:
+    with (
+        SliceStore(first.store) as store,
+        PredictionWriter(output, name, first.split.stem, digests, store.classes) as writer,
+    ):
         sizes = store.index.set_index("slice")[["height", "width"]]
         for trial in trials:
             folder = trained / "trials" / trial.name

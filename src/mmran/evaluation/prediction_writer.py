@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -11,8 +11,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from mmran.data.classes import classes_attribute
+from mmran.data.published import CLASSES
 from mmran.evaluation.predictions import (
-    CLASS_COLUMNS,
     DIGESTS,
     FORMAT,
     content_digest,
@@ -44,7 +45,14 @@ class PredictionWriter:
             writer.add(17, seed=1029, fold=0, probability=probability, class_probability=classes)
     """
 
-    def __init__(self, path: Path | str, experiment: str, protocol: str, digests: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        experiment: str,
+        protocol: str,
+        digests: Mapping[str, str],
+        classes: Sequence[str] = CLASSES,
+    ) -> None:
         """Prepare a writer; nothing is written before the block ends.
 
         Args:
@@ -52,6 +60,7 @@ class PredictionWriter:
             experiment: name of the experiment.
             protocol: name of the split protocol.
             digests: SHA-256 of `spec`, `data` and `split`.
+            classes: names of the data set's classes.
         """
         if set(digests) != set(DIGESTS):
             raise ValueError(f"digests are {sorted(digests)}, expected {sorted(DIGESTS)}")
@@ -60,7 +69,9 @@ class PredictionWriter:
             "experiment": experiment,
             "protocol": protocol,
             "digests": json.dumps(dict(digests), sort_keys=True),
+            **classes_attribute(classes),
         }
+        self._n_classes = len(classes)
         self._entries: list[_Entry] = []
         self._keys: set[tuple[int, int, int]] = set()
         # HDF5 writes to memory, a few kilobytes per slice. On a full disk it leaves a file that it cannot close; one
@@ -97,8 +108,7 @@ class PredictionWriter:
             fold: the trial's fold.
             probability: (H, W) float tumor probability at native size, or None for a network without
                 segmentation.
-            class_probability: (3,) float, meningioma, glioma, pituitary, or None for one without
-                classification.
+            class_probability: (K,) float, in the order of the classes, or None for one without classification.
 
         Raises:
             ValueError: the case was added before, differs in its tasks from the earlier ones, or holds values
@@ -112,7 +122,7 @@ class PredictionWriter:
             raise ValueError(f"slice {slice} has neither a mask nor a class")
         if self._entries and tasks != (self._entries[0].group != "", self._entries[0].classes is not None):
             raise ValueError(f"slice {slice} is predicted for other tasks than the slices before it")
-        classes = None if class_probability is None else _checked_classes(class_probability, slice)
+        classes = None if class_probability is None else _checked_classes(class_probability, slice, self._n_classes)
         stored = None if probability is None else probability_bytes(probability)
         group, row = ("", 0) if stored is None else self._add_mask(stored)
         self._keys.add(key)
@@ -154,10 +164,10 @@ class PredictionWriter:
         self._file.attrs["content"] = content_digest(self._file)
 
 
-def _checked_classes(class_probability: NDArray[np.floating], number: int) -> NDArray[np.float32]:
+def _checked_classes(class_probability: NDArray[np.floating], number: int, n_classes: int) -> NDArray[np.float32]:
     values = np.asarray(class_probability, dtype=np.float32)
-    if values.shape != (len(CLASS_COLUMNS),):
-        raise ValueError(f"slice {number}: class_probability has shape {values.shape}, expected (3,)")
+    if values.shape != (n_classes,):
+        raise ValueError(f"slice {number}: class_probability has shape {values.shape}, expected ({n_classes},)")
     if not ((values >= 0) & (values <= 1)).all():
         raise ValueError(f"slice {number}: a class probability is outside 0..1 or NaN")
     return values

@@ -3,14 +3,14 @@
 One group per native size, named "{H}x{W}", holds `probability` (n, H, W) uint8 = min(255, floor(256 p)), so that
 p >= .5 exactly where the byte is >= 128. A network without segmentation has no groups. The root datasets hold one
 entry per case, which is a test slice under one trial: `slice`, `seed`, `fold`, `group`, `row`, `mask_sha256` (N, 32),
-and of a classifier `class_probability` (N, 3). Root attributes: `format`, `experiment`, `protocol`, `digests` (JSON)
-and `content`, the SHA-256 of everything else. Opening a file checks `content`, and reading a mask checks its digest,
-so damage on the disk never becomes a number.
+and of a classifier `class_probability` (N, K). Root attributes: `format`, `experiment`, `protocol`, `digests` (JSON),
+`classes` (JSON; absent for those of the published set) and `content`, the SHA-256 of everything else. Opening a file
+checks `content`, and reading a mask checks its digest, so damage on the disk never becomes a number.
 """
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +19,26 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mmran.data.cheng import CLASS_NAMES
+from mmran.data.classes import read_classes
 from mmran.errors import UserError
 
 FORMAT = 2
 TUMOR_BYTE = 128
 """The smallest byte that means tumor: a probability of one half."""
 DIGESTS = ("spec", "data", "split")
-CLASS_COLUMNS = tuple(f"p_{name}" for name in CLASS_NAMES)
 REMEDY = "run `mmran predict` again"
+
+_CLASS_PREFIX = "p_"
+
+
+def class_columns(classes: Iterable[str]) -> tuple[str, ...]:
+    """Columns of the class probabilities, in the order of the classes."""
+    return tuple(f"{_CLASS_PREFIX}{name}" for name in classes)
+
+
+def classes_of(columns: Iterable[Any]) -> tuple[str, ...]:
+    """The classes that columns, or a table's columns, have probabilities of, in their order."""
+    return tuple(name.removeprefix(_CLASS_PREFIX) for name in map(str, columns) if name.startswith(_CLASS_PREFIX))
 
 
 def probability_bytes(probability: NDArray[np.floating]) -> NDArray[np.uint8]:
@@ -55,7 +66,7 @@ def mask_sha256(stored: NDArray[np.uint8] | None) -> bytes:
 def content_digest(file: h5py.File) -> str:
     """SHA-256 of a file's attributes and entries, and of the digests of its masks."""
     digest = hashlib.sha256()
-    attributes: Sequence[str] = ("experiment", "protocol", "digests")
+    attributes: Sequence[str] = ("experiment", "protocol", "digests", *(["classes"] if "classes" in file.attrs else []))
     facts = [str(file.attrs[name]) for name in attributes] + file["group"].asstr()[:].tolist()
     digest.update(json.dumps(facts).encode())
     for name in ("slice", "seed", "fold", "row", "mask_sha256", "class_probability"):
@@ -74,8 +85,9 @@ class Predictions:
         protocol: name of the split protocol.
         digests: digests of spec, data and split.
         content: SHA-256 of what the file holds.
-        cases: one row per case with columns slice, seed, fold, group, row and, of a classifier, p_meningioma,
-            p_glioma, p_pituitary; sorted by seed, fold, slice.
+        classes: names of the data set's classes.
+        cases: one row per case with columns slice, seed, fold, group, row and, of a classifier, p_CLASS for each
+            class; sorted by seed, fold, slice.
         segments: whether the cases have masks.
         classifies: whether the cases have classes.
     """
@@ -103,6 +115,7 @@ class Predictions:
         self.digests: dict[str, str] = json.loads(file.attrs["digests"])
         if set(self.digests) != set(DIGESTS):
             raise ValueError(f"digests are {sorted(self.digests)}, expected {sorted(DIGESTS)}")
+        self.classes = read_classes(file.attrs)
         columns: dict[str, Any] = {name: file[name][:].astype(np.int64) for name in ("slice", "seed", "fold", "row")}
         columns["group"] = file["group"].asstr()[:]
         places = zip(columns["group"], columns["row"].tolist(), strict=True)
@@ -112,7 +125,7 @@ class Predictions:
             classes = file["class_probability"][:]
             if not ((classes >= 0) & (classes <= 1)).all():
                 raise ValueError("a class probability is outside 0..1 or NaN")
-            columns |= dict(zip(CLASS_COLUMNS, classes.T, strict=True))
+            columns |= dict(zip(class_columns(self.classes), classes.T, strict=True))
         cases = pd.DataFrame(columns).sort_values(["seed", "fold", "slice"], ignore_index=True)
         if cases.empty:
             raise UserError(f"{self.path}: no case in it; check that the split has test slices, then {REMEDY}")

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmran.data.cheng import CLASS_NAMES
 from mmran.errors import UserError
 from mmran.evaluation.cases import read_cases
 from mmran.evaluation.postprocess import VARIANTS
-from mmran.evaluation.predictions import CLASS_COLUMNS
+from mmran.evaluation.predictions import class_columns, classes_of
 from mmran.files import read_json, sha256_file, write_json
 from mmran.metrics import classification
-from mmran.metrics.names import CLASSIFICATION, METRICS, SEGMENTATION
+from mmran.metrics.names import metric_names
 from mmran.metrics.released import SCORE_DECIMALS
 
 Values = Mapping[str, float | None]
@@ -158,13 +157,14 @@ def _part(cases: pd.DataFrame, fold: int | None) -> Part:
 
 def _absent_classes(cases: pd.DataFrame) -> tuple[str, ...]:
     labels = set(cases["label"])
-    return tuple(name for i, name in enumerate(CLASS_NAMES) if i + 1 not in labels)
+    return tuple(name for i, name in enumerate(classes_of(cases)) if i + 1 not in labels)
 
 
 def _metrics(cases: pd.DataFrame) -> Values:
-    """Every metric of `METRICS` over one row per slice."""
-    values = {**_segmentation(cases), **_classification(cases)}
-    return {name: None if math.isnan(values[name]) else values[name] for name in METRICS}
+    """Every metric over one row per slice."""
+    classes = classes_of(cases)
+    values = {**_segmentation(cases), **_classification(cases, classes)}
+    return {name: None if math.isnan(values[name]) else values[name] for name in metric_names(classes)}
 
 
 _MEANS = ("dice", "soft_dice", "hd95_mm", "assd_mm", "nsd_2mm", "dice_released", "miou_released", "mpa_released")
@@ -173,7 +173,7 @@ _MEANS = ("dice", "soft_dice", "hd95_mm", "assd_mm", "nsd_2mm", "dice_released",
 def _segmentation(cases: pd.DataFrame) -> dict[str, float]:
     """Means over the slices; all NaN for a network without masks."""
     if cases["missed"].isna().any():
-        return dict.fromkeys(SEGMENTATION, math.nan)
+        return dict.fromkeys(metric_names((), "masks"), math.nan)
     missed, overlaps = cases["missed"] == 1, cases["overlaps"] == 1
     miou = cases[["iou_background", "iou_tumor"]].mean(axis=1)
     mpa = cases[["recall_background", "recall_tumor"]].mean(axis=1)  # over the pixel classes that the truth has
@@ -188,13 +188,14 @@ def _segmentation(cases: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def _classification(cases: pd.DataFrame) -> dict[str, float]:
+def _classification(cases: pd.DataFrame, classes: Sequence[str]) -> dict[str, float]:
     """Metrics of the class; all NaN for a network without classes."""
     if cases["predicted"].isna().any():
-        return dict.fromkeys(CLASSIFICATION, math.nan)
+        return dict.fromkeys(metric_names(classes, "classes"), math.nan)
     truth = cases["label"].to_numpy(dtype=np.int64) - 1
-    confusion = classification.confusion_matrix(truth, cases["predicted"].to_numpy(dtype=np.int64) - 1)
-    scores = cases[list(CLASS_COLUMNS)].to_numpy(dtype=np.float64)
+    predicted = cases["predicted"].to_numpy(dtype=np.int64) - 1
+    confusion = classification.confusion_matrix(truth, predicted, len(classes))
+    scores = cases[list(class_columns(classes))].to_numpy(dtype=np.float64)
     folds = cases["fold"].to_numpy()
     auc = classification.one_vs_rest_auc(truth, scores, folds)
     rounded = classification.one_vs_rest_auc(truth, np.round(scores, SCORE_DECIMALS), folds)
@@ -203,9 +204,9 @@ def _classification(cases: pd.DataFrame) -> dict[str, float]:
         "rec": classification.macro_recall(confusion),
         "pre": classification.macro_precision(confusion),
         "f1": classification.f1(confusion),
-        **{f"auc_{name}": value for name, value in zip(CLASS_NAMES, auc, strict=True)},
+        **{f"auc_{name}": value for name, value in zip(classes, auc, strict=True)},
         "auc_macro": sum(auc) / len(auc),
-        **{f"auc_{name}_released": value for name, value in zip(CLASS_NAMES, rounded, strict=True)},
+        **{f"auc_{name}_released": value for name, value in zip(classes, rounded, strict=True)},
     }
 
 

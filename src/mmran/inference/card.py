@@ -5,16 +5,19 @@ from collections.abc import Sequence
 import yaml
 
 from mmran.config.experiment import Experiment
+from mmran.data.published import CLASSES
 from mmran.evaluation.summary import Summary
 from mmran.inference.record import NOTICE, Package
-from mmran.metrics.names import METRICS
+from mmran.metrics.names import find_metric
 from mmran.statistics.intervals import Interval
 
 _HEADLINE = ("dice", "hd95_mm", "miou", "acc", "f1", "auc_macro")
 """Metrics of the card, in this order; results.csv has all of them."""
 
 
-def model_card(record: Package, spec: Experiment, results: Sequence[Interval], summary: Summary) -> str:
+def model_card(
+    record: Package, spec: Experiment, results: Sequence[Interval], summary: Summary, classes: Sequence[str]
+) -> str:
     """The text of the card.
 
     Args:
@@ -22,12 +25,15 @@ def model_card(record: Package, spec: Experiment, results: Sequence[Interval], s
         spec: what was trained.
         results: its metrics with intervals.
         summary: what was tested.
+        classes: names of the data set's classes, whether or not the network predicts them.
     """
+    is_brain = tuple(classes) == CLASSES
+    seen = "a brain MRI slice" if is_brain else "an image"
     images, first = record.training_images, results[0]
-    classes = f" and classifies it as {_either(record.classes)}" if record.classes else ""
-    task = f"segments the tumor in a brain MRI slice{classes}"
+    named = f" and classifies it as {_either(record.classes)}" if record.classes else ""
+    task = f"segments the tumor in {seen}{named}"
     if "segmentation" not in record.tasks:
-        task = f"classifies the tumor in a brain MRI slice as {_either(record.classes)}"
+        task = f"classifies the tumor in {seen} as {_either(record.classes)}"
     few = " These are few families: the intervals are too narrow." if first.few_families else ""
     sections = [
         f"# {record.experiment}",
@@ -61,13 +67,13 @@ def model_card(record: Package, spec: Experiment, results: Sequence[Interval], s
         f"Code: {record.licenses['code']}. Training data: {record.licenses['data']}. Digests of weights, data, split, "
         "and specification are in `package.json`.",
     ]
-    return f"---\n{_front_matter(record, spec, results)}---\n\n" + "\n\n".join(sections) + "\n"
+    return f"---\n{_front_matter(record, spec, results, is_brain)}---\n\n" + "\n\n".join(sections) + "\n"
 
 
-def _front_matter(record: Package, spec: Experiment, results: Sequence[Interval]) -> str:
+def _front_matter(record: Package, spec: Experiment, results: Sequence[Interval], is_brain: bool) -> str:
     tag = "image-segmentation" if "segmentation" in record.tasks else "image-classification"
     metrics = [
-        {"type": one.metric, "value": round(float(one.estimate), 4), "name": METRICS[one.metric].title}
+        {"type": one.metric, "value": round(float(one.estimate), 4), "name": find_metric(one.metric).title}
         for one in results
         if one.variant == results[0].variant and one.metric in _HEADLINE and one.estimate is not None
     ]
@@ -75,14 +81,17 @@ def _front_matter(record: Package, spec: Experiment, results: Sequence[Interval]
         "license": record.licenses["code"].lower(),
         "library_name": "mmran",
         "pipeline_tag": tag,
-        "tags": ["medical", "mri", "brain-tumor", *record.tasks],
+        "tags": ["medical", *(["mri", "brain-tumor"] if is_brain else []), *record.tasks],
         "model-index": [
             {
                 "name": record.experiment,
                 "results": [
                     {
                         "task": {"type": tag},
-                        "dataset": {"name": f"test slices of protocol {record.protocol}", "type": "brain-tumor-mri"},
+                        "dataset": {
+                            "name": f"test slices of protocol {record.protocol}",
+                            "type": "brain-tumor-mri" if is_brain else "medical-images",
+                        },
                         "metrics": metrics,
                     }
                 ],
@@ -98,7 +107,7 @@ def _table(results: Sequence[Interval]) -> str:
     metrics = [name for name in _HEADLINE if (name, variants[0]) in known]
     lines = [f"| metric | {' | '.join(variants)} |", f"|---|{'---:|' * len(variants)}"]
     lines += [
-        f"| {METRICS[name].title} | {' | '.join(_cell(known.get((name, variant))) for variant in variants)} |"
+        f"| {find_metric(name).title} | {' | '.join(_cell(known.get((name, variant))) for variant in variants)} |"
         for name in metrics
     ]
     return "\n".join(lines)
@@ -107,7 +116,7 @@ def _table(results: Sequence[Interval]) -> str:
 def _cell(one: Interval | None) -> str:
     if one is None or one.estimate is None:
         return "-"
-    metric = METRICS[one.metric]
+    metric = find_metric(one.metric)
     bounds = [one.estimate] if one.low is None or one.high is None else [one.estimate, one.low, one.high]
     value, *interval = (f"{metric.scale * bound:.{metric.decimals}f}" for bound in bounds)
     return f"{value} [{', '.join(interval)}]" if interval else value

@@ -11,7 +11,6 @@ import pandas as pd
 from mmran import __version__
 from mmran.config.experiment import Experiment, Input
 from mmran.data.batches import ResidentSlices
-from mmran.data.cheng import CLASS_NAMES
 from mmran.data.geometry import network_spacing_mm
 from mmran.data.splits import read_split
 from mmran.data.store import SliceStore
@@ -67,6 +66,8 @@ def package(
     trials = plan_trials(spec, store_path, split_path, folder)
     runs = [_checked_run(folder, trial) for trial in trials]
     summary = _checked_summary(folder, store_path, split_path)
+    with SliceStore(store_path) as store:
+        classes = store.classes
     with atomic_folder(output) as temporary:
         (temporary / SPEC).write_bytes(spec_text)
         measured = measured_intervals(folder, summary)
@@ -77,7 +78,7 @@ def package(
             experiment=experiment,
             protocol=protocol,
             tasks=tuple(tasks),
-            classes=CLASS_NAMES if "classification" in tasks else (),
+            classes=classes if "classification" in tasks else (),
             preprocessing=describe_preprocessing(spec.input),
             training_images=training_images(spec.input, store_path, split_path),
             weights=tuple(
@@ -97,7 +98,7 @@ def package(
             notice=NOTICE,
         )
         record.write(temporary)
-        (temporary / CARD).write_text(model_card(record, spec, measured, summary), encoding="utf-8")
+        (temporary / CARD).write_text(model_card(record, spec, measured, summary, classes), encoding="utf-8")
     return record
 
 

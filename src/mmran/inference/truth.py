@@ -16,6 +16,7 @@ from mmran.data.images.find import Found
 from mmran.data.images.nifti import Nifti
 from mmran.data.images.pictures import Picture
 from mmran.data.matlab import SliceError, file_bytes
+from mmran.data.published import CLASSES
 from mmran.errors import UserError, known_names
 
 LABELS = "labels.csv"
@@ -102,7 +103,7 @@ class Truth:
 
     def _read_cjdata(self, path: Path) -> tuple[list[NDArray[np.bool_]], str | None]:
         try:
-            known = parse_slice(file_bytes(path), str(path), 1)
+            known = parse_slice(file_bytes(path), str(path), 1, self.classes or CLASSES)
         except SliceError:
             try:
                 return [cjdata.read_mask(path)], None

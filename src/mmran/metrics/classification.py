@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def confusion_matrix(
-    truth: NDArray[np.integer], predicted: NDArray[np.integer], n_classes: int = 3
-) -> NDArray[np.int64]:
+def confusion_matrix(truth: NDArray[np.integer], predicted: NDArray[np.integer], n_classes: int) -> NDArray[np.int64]:
     """Count slices by true class (rows) and predicted class (columns).
 
     Args:

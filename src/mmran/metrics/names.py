@@ -1,10 +1,18 @@
 """Every metric of a test set by name: what it is called, how it is printed, which direction is better.
 
-The configuration, the tables, the figures and the statistics read this registry.
+The configuration, the tables, the figures and the statistics read this registry. A name with `{class}` stands for one
+metric per class: `auc_{class}` for `auc_glioma` and others.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from mmran.data.classes import NAME_PATTERN
+
+CLASS: Final = "{class}"
+"""Stands for the name of a class, in names of metrics and in their titles."""
 
 
 @dataclass(frozen=True)
@@ -63,20 +71,54 @@ METRICS: Mapping[str, Metric] = {
     "rec": _classes("Rec"),
     "pre": _classes("Pre"),
     "f1": _classes("F1"),
-    "auc_meningioma": _classes("AUC meningioma"),
-    "auc_glioma": _classes("AUC glioma"),
-    "auc_pituitary": _classes("AUC pituitary"),
+    "auc_{class}": _classes("AUC {class}"),
     "auc_macro": _classes("AUC macro"),
     "dice_released": _masks("Dice, released"),
     "miou_released": _masks("MIoU, released"),
     "mpa_released": _masks("MPA, released"),
-    "auc_meningioma_released": _classes("AUC meningioma, released"),
-    "auc_glioma_released": _classes("AUC glioma, released"),
-    "auc_pituitary_released": _classes("AUC pituitary, released"),
+    "auc_{class}_released": _classes("AUC {class}, released"),
 }
 """Metric name -> how it is printed. `n_missed` counts empty predictions; `n_no_overlap` counts predictions that have
 pixels but touch no tumor pixel; `hd95_overlapping_mm` is the mean over the slices whose masks overlap; `*_released`
 measure as the authors' script does."""
 
-SEGMENTATION = tuple(name for name, metric in METRICS.items() if metric.needs == "masks")
-CLASSIFICATION = tuple(name for name, metric in METRICS.items() if metric.needs == "classes")
+
+def names_of(name: str, classes: Sequence[str]) -> tuple[str, ...]:
+    """The metrics that a name stands for: one per class if it has `{class}`, else itself."""
+    return tuple(name.replace(CLASS, one) for one in classes) if CLASS in name else (name,)
+
+
+def metric_names(classes: Sequence[str], needs: str | None = None) -> tuple[str, ...]:
+    """Every metric of a test set.
+
+    Args:
+        classes: names of the classes.
+        needs: "masks" or "classes", for the metrics of one task alone.
+    """
+    found = [name for name, one in METRICS.items() if needs in (None, one.needs)]
+    return tuple(full for name in found for full in names_of(name, classes))
+
+
+def find_metric(name: str) -> Metric:
+    """How a metric is printed, whatever the classes.
+
+    Raises:
+        KeyError: there is no such metric.
+    """
+    if name in METRICS:
+        return METRICS[name]
+    for template in (one for one in METRICS if CLASS in one):
+        before, after = template.split(CLASS)
+        found = re.fullmatch(f"{before}(.+){after}", name)
+        if found and re.fullmatch(NAME_PATTERN, found[1], re.ASCII):
+            return replace(METRICS[template], title=METRICS[template].title.replace(CLASS, found[1].replace("_", " ")))
+    raise KeyError(name)
+
+
+def is_metric(name: str) -> bool:
+    """Whether `find_metric` knows a name."""
+    try:
+        find_metric(name)
+    except KeyError:
+        return False
+    return True

@@ -144,11 +144,30 @@ def stride_of(name: str) -> int | None:
     Raises:
         UserError: unknown name.
     """
+    stride = _literal(name, "stride")
+    return stride if isinstance(stride, int) else None
+
+
+def classifies(name: str) -> bool:
+    """Whether a network predicts classes, as its source says; True where the source does not say.
+
+    Raises:
+        UserError: unknown name.
+    """
+    tasks = _literal(name, "tasks")
+    return tasks is None or "classification" in tasks
+
+
+def _literal(name: str, attribute: str) -> Any:
+    """The value of a class attribute that the source spells out, else None."""
     definition = _definition(name)
     for node in definition.body if definition else ():
         names = [target.id for target in getattr(node, "targets", ()) if isinstance(target, ast.Name)]
-        if isinstance(node, ast.Assign) and names == ["stride"] and isinstance(node.value, ast.Constant):
-            return int(str(node.value.value))
+        if isinstance(node, ast.Assign) and names == [attribute]:
+            try:
+                return ast.literal_eval(node.value)
+            except ValueError:
+                return None
     return None
 
 

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from mmran.networks.blocks import scaled
-from mmran.networks.output import N_CLASSES, NetworkOutput
+from mmran.networks.output import NetworkOutput
 from mmran.networks.unet import UNet
 
 
 class Chen(UNet):
     """Multitask U-Net with two class heads, each trained on its own loss; prediction averages their logits.
 
-    (B, 1, H, W) -> mask_logits (B, 1, H, W), class_logits (B, 3), auxiliary: middle and last head (B, 3) each,
+    (B, 1, H, W) -> mask_logits (B, 1, H, W), class_logits (B, K), auxiliary: middle and last head (B, K) each,
     for any H and W divisible by 32. 32,202,055 parameters; 32,212,231 with batch normalization.
 
     Source: Chen et al. 2019, the network on VGG-16 without batch normalization, or its variant with it.
@@ -27,6 +27,7 @@ class Chen(UNet):
         width: channel multiplier; 1.0 is the published network.
         batch_norm: normalize after the encoder's convolutions and the transposed ones, as a variant in the authors'
             code does. Without it and without ImageNet weights, a short training of a narrow network learns nothing.
+        n_classes: number of classes, K.
 
     Raises:
         UserError: width is not a positive number.
@@ -36,7 +37,7 @@ class Chen(UNet):
     tasks = ("segmentation", "classification")
     recipe = "mmran.training.multitask:Multitask"
 
-    def __init__(self, *, width: float = 1.0, batch_norm: bool = False):
+    def __init__(self, *, width: float = 1.0, batch_norm: bool = False, n_classes: int = 3):
         c32, c64, c128, c256, c512 = (scaled(n, width) for n in (32, 64, 128, 256, 512))
         super().__init__(
             encoder=[
@@ -57,8 +58,8 @@ class Chen(UNet):
         )
         initialize(self)
         self.mask_head = nn.Conv2d(c32, 1, kernel_size=1)
-        self.middle_head = nn.Conv2d(c256, N_CLASSES, kernel_size=1)
-        self.last_head = nn.Linear(c32, N_CLASSES)
+        self.middle_head = nn.Conv2d(c256, n_classes, kernel_size=1)
+        self.last_head = nn.Linear(c32, n_classes)
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """Segment and classify."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mmran.networks.blocks import conv_block, scaled, start_at
-from mmran.networks.output import N_CLASSES, Network, NetworkOutput
+from mmran.networks.output import Network, NetworkOutput
 from mmran.networks.resize import resize_bilinear
 
 DEPTHS = (6, 12, 48, 32)
@@ -102,7 +102,7 @@ class DenseNetMultitask(Network):
     """A dense encoder and a decoder; the mask head and the class head share the decoder's last map.
 
     23,668,260 parameters (Table 3: 23.43 million). (B, 1, H, W) -> mask_logits (B, 1, H, W),
-    class_logits (B, 3), for any H and W divisible by 32.
+    class_logits (B, K), for any H and W divisible by 32.
 
     Source: He et al. 2020.
     Deviates: the count differs from Table 3's, which does not state the encoder; with the authors' four labels and two
@@ -111,13 +111,14 @@ class DenseNetMultitask(Network):
 
     Args:
         width: channel multiplier; 1.0 is the published network.
+        n_classes: number of classes, K.
     """
 
     stride = 32
     tasks = ("segmentation", "classification")
     recipe = "mmran.training.multitask:Multitask"
 
-    def __init__(self, *, width: float = 1.0):
+    def __init__(self, *, width: float = 1.0, n_classes: int = 3):
         super().__init__()
         growth, last = scaled(48, width), scaled(256, width)
         self.encoder = DenseNet201Features(width)
@@ -132,7 +133,7 @@ class DenseNetMultitask(Network):
             nn.Sequential(*norm_relu_conv(before, after)) for before, after in pairwise([incoming[-1], last, last])
         )
         self.mask_head = nn.Sequential(*norm_relu_conv(last, 1, bias=True))
-        self.class_head = nn.Sequential(*norm_relu_conv(last, N_CLASSES, bias=True))
+        self.class_head = nn.Sequential(*norm_relu_conv(last, n_classes, bias=True))
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """Segment and classify."""

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from mmran.errors import UserError
 from mmran.networks.blocks import conv_bn, scaled, start_at
-from mmran.networks.output import N_CLASSES, Network, NetworkOutput
+from mmran.networks.output import Network, NetworkOutput
 from mmran.networks.resize import resize_bilinear
 from mmran.networks.resnet import ResNet50Features
 from mmran.networks.xception import Xception65, XceptionFeatures, separable_conv
@@ -127,23 +127,24 @@ class DeepLabV3Plus(nn.Module):
 class MaskGuidedClassifier(nn.Module):
     """The classification network (mask-CN) of MB-DCNN: Xception on the image and the coarse mask.
 
-    (B, 4, H, W) -> class logits (B, 3) and the maps (B, 2048, H/16, W/16) whose means it classifies.
+    (B, 4, H, W) -> class logits (B, K) and the maps (B, 2048, H/16, W/16) whose means it classifies.
 
     Source: Xie et al. 2020.
 
     Args:
         backbone: a name in `BACKBONES`.
         width: channel multiplier.
+        n_classes: K.
     """
 
-    def __init__(self, backbone: str, width: float):
+    def __init__(self, backbone: str, width: float, n_classes: int):
         super().__init__()
         self.features: XceptionFeatures | ResNet50Features = (
             ResNet50Features(4, width=width, bias=False, output_stride=16)
             if backbone == "resnet50"
             else XceptionFeatures(4, width=width)
         )
-        self.class_head = nn.Linear(self.features.channels, N_CLASSES)
+        self.class_head = nn.Linear(self.features.channels, n_classes)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Image and mask to class logits and maps."""
@@ -159,7 +160,7 @@ class MaskGuidedClassifier(nn.Module):
         Source: Zhou et al. 2016; Xie et al. 2020.
 
         Args:
-            class_logits: (B, 3).
+            class_logits: (B, K).
             maps: (B, 2048, h, w).
         """
         weights = self.class_head.weight[class_logits.argmax(dim=1)]  # (B, 2048)
@@ -174,7 +175,7 @@ class MBDCNN(Network):
 
     130,297,295 parameters (Table 3: 26.72 million): 54,708,674 coarse, 20,813,387 classifier and 54,775,234
     enhanced. (B, 1, H, W) -> mask_logits (B, 1, H, W), tumor minus background of the enhanced segmentation,
-    and class_logits (B, 3), for any H and W divisible by 16.
+    and class_logits (B, K), for any H and W divisible by 16.
 
     Source: Xie et al. 2020.
     Deviates: Table 3 counts at most one of the three networks, or a lighter backbone: one segmentation network on
@@ -184,6 +185,7 @@ class MBDCNN(Network):
     Args:
         width: channel multiplier; 1.0 is the published network.
         backbone: "xception" or, for small GPUs, "resnet50".
+        n_classes: number of classes, K.
 
     Raises:
         UserError: the value of an option is invalid.
@@ -193,12 +195,12 @@ class MBDCNN(Network):
     tasks = ("segmentation", "classification")
     recipe = "mmran.training.mb_dcnn:Bootstrapping"
 
-    def __init__(self, *, width: float = 1.0, backbone: str = "xception"):
+    def __init__(self, *, width: float = 1.0, backbone: str = "xception", n_classes: int = 3):
         super().__init__()
         if backbone not in BACKBONES:
             raise UserError(f"network mb-dcnn, option backbone: {backbone!r} is not one of {', '.join(BACKBONES)}")
         self.coarse = DeepLabV3Plus(backbone, width, guided=False)
-        self.classifier = MaskGuidedClassifier(backbone, width)
+        self.classifier = MaskGuidedClassifier(backbone, width, n_classes)
         self.enhanced = DeepLabV3Plus(backbone, width, guided=True)
 
     def forward(self, images: Tensor) -> NetworkOutput:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mmran.errors import UserError
 from mmran.networks.attention import Attention, AttentionForm, attention_form
 from mmran.networks.blocks import Residual, SpatialPyramidPooling, conv_block, conv_bn, double_conv, scaled
-from mmran.networks.output import N_CLASSES, NetworkOutput
+from mmran.networks.output import NetworkOutput
 from mmran.networks.unet import UNet, UpStage
 
 PLACEMENTS = ("replace", "after")
@@ -94,7 +94,7 @@ without ReLU, attention acts only on the skip connection, and the losses differ 
 class MMRAN(UNet):
     """Multitask multiscale residual attention network: one encoder, a mask decoder and a class head.
 
-    (B, 1, H, W) -> mask_logits (B, 1, H, W), class_logits (B, 3), for any H and W divisible by 16.
+    (B, 1, H, W) -> mask_logits (B, 1, H, W), class_logits (B, K), for any H and W divisible by 16.
 
     Source: section 3.1, Figs. 1-4.
     Deviates: 42,770,180 parameters where Table 3 prints 42.73 million (+0.09 %). The authors' released code has
@@ -112,6 +112,7 @@ class MMRAN(UNet):
         class_head: "linear" or "convolutional".
         residual_bottleneck: shortcut in the bottleneck.
         residual_decoder: shortcuts in the decoder.
+        n_classes: number of classes, K.
 
     Raises:
         UserError: the value of an option is invalid.
@@ -134,6 +135,7 @@ class MMRAN(UNet):
         class_head: str | None = None,
         residual_bottleneck: bool | None = None,
         residual_decoder: bool | None = None,
+        n_classes: int = 3,
     ):
         decided = _decide(
             reading,
@@ -154,7 +156,8 @@ class MMRAN(UNet):
             decoder=(UpStage(deep, skip, decided.residual_decoder) for deep, skip in pairwise(reversed(channels))),
         )
         self.mask_head = nn.Conv2d(channels[0], 1, kernel_size=1)
-        self.class_head = build_class_head(decided.class_head, channels, decided.spp_levels, scaled(100, width))
+        hidden = scaled(100, width)
+        self.class_head = build_class_head(decided.class_head, channels, decided.spp_levels, hidden, n_classes)
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """Segment and classify."""
@@ -176,8 +179,10 @@ def encoder_stage(in_channels: int, out_channels: int, form: AttentionForm | Non
     return Residual(in_channels, out_channels, body)
 
 
-def build_class_head(kind: str, channels: Sequence[int], levels: Sequence[int], hidden: int) -> nn.Sequential:
-    """From the deepest map to class logits: (B, C, h, w) -> (B, 3).
+def build_class_head(
+    kind: str, channels: Sequence[int], levels: Sequence[int], hidden: int, n_classes: int
+) -> nn.Sequential:
+    """From the deepest map to class logits: (B, C, h, w) -> (B, K).
 
     Source: section 3.1 ("linear"); the authors' released code ("convolutional").
 
@@ -186,10 +191,11 @@ def build_class_head(kind: str, channels: Sequence[int], levels: Sequence[int], 
         channels: of the five levels, shallow to deep.
         levels: grids of the pyramid pooling.
         hidden: units between the two linear layers of the convolutional head.
+        n_classes: K.
     """
     pyramid = SpatialPyramidPooling(levels)
     if kind == "linear":
-        return nn.Sequential(pyramid, nn.Linear(pyramid.bins * channels[-1], N_CLASSES))
+        return nn.Sequential(pyramid, nn.Linear(pyramid.bins * channels[-1], n_classes))
     convs: list[nn.Module] = []
     for before, after in pairwise(reversed(channels)):
         # ceil_mode keeps a map of one pixel, so that small images pass.
@@ -199,7 +205,7 @@ def build_class_head(kind: str, channels: Sequence[int], levels: Sequence[int], 
         pyramid,
         nn.Linear(pyramid.bins * channels[0], hidden),
         nn.ReLU(inplace=True),
-        nn.Linear(hidden, N_CLASSES),
+        nn.Linear(hidden, n_classes),
     )
 
 

@@ -4,17 +4,14 @@ from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
-N_CLASSES = 3
-"""Tumor classes of the data set: meningioma, glioma, pituitary."""
-
 
 class NetworkOutput(NamedTuple):
     """The output of one forward pass; a task that the network does not have is None.
 
     Attributes:
         mask_logits: (B, 1, H, W), tumor against background; a pixel is tumor where its logit is >= 0.
-        class_logits: (B, 3), meningioma, glioma, pituitary.
-        auxiliary: class heads, (B, 3) each; the loss takes them instead of `class_logits`, which is their mean.
+        class_logits: (B, K), the classes in the order of their labels.
+        auxiliary: class heads, (B, K) each; the loss takes them instead of `class_logits`, which is their mean.
     """
 
     mask_logits: Tensor | None = None

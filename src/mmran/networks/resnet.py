@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from mmran.networks.blocks import conv_block, conv_bn, scaled
-from mmran.networks.output import N_CLASSES, Network, NetworkOutput
+from mmran.networks.output import Network, NetworkOutput
 
 DEPTHS = (3, 4, 6, 3)
 """Bottlenecks in each of the four stages."""
@@ -94,7 +94,7 @@ def _stage(
 class ResNet50(Network):
     """Features, global average pooling, one linear layer: 23,534,467 parameters (Table 3: 23.53 million).
 
-    (B, 1, H, W) -> class_logits (B, 3), for any H and W divisible by 32.
+    (B, 1, H, W) -> class_logits (B, K), for any H and W divisible by 32.
 
     Source: He et al. 2016.
     Deviates: convolutions have a bias and the stem takes one gray channel, which together give the count of Table 3;
@@ -102,16 +102,17 @@ class ResNet50(Network):
 
     Args:
         width: channel multiplier; 1.0 is the published network.
+        n_classes: number of classes, K.
     """
 
     stride = 32
     tasks = ("classification",)
     recipe = "mmran.training.multitask:Multitask"
 
-    def __init__(self, *, width: float = 1.0):
+    def __init__(self, *, width: float = 1.0, n_classes: int = 3):
         super().__init__()
         self.features = ResNet50Features(1, width=width)
-        self.class_head = nn.Linear(self.features.channels, N_CLASSES)
+        self.class_head = nn.Linear(self.features.channels, n_classes)
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """Classify."""

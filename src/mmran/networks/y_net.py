@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmran.networks.blocks import conv_block, conv_bn, scaled
-from mmran.networks.output import N_CLASSES, Network, NetworkOutput
+from mmran.networks.output import Network, NetworkOutput
 from mmran.networks.resize import pool_average, resize_bilinear
 
 POOLED_SHARES = (5 / 6, 2 / 3, 1 / 2, 3 / 8)
@@ -17,7 +17,7 @@ POOLED_SHARES = (5 / 6, 2 / 3, 1 / 2, 3 / 8)
 class YNet(Network):
     """Segmentation part and diagnosis branch. The recipe trains the segmentation part alone, then both.
 
-    (B, 1, H, W) -> mask_logits (B, 1, H, W), class_logits (B, 3), for any H and W divisible by 8.
+    (B, 1, H, W) -> mask_logits (B, 1, H, W), class_logits (B, K), for any H and W divisible by 8.
     9,110,307 parameters.
 
     Source: Mehta et al. 2018, the variant with residual convolutional blocks and 8 tissue channels, which gives
@@ -27,6 +27,7 @@ class YNet(Network):
 
     Args:
         width: channel multiplier; 1.0 is the published network.
+        n_classes: number of classes, K.
 
     Raises:
         UserError: width is not a positive number.
@@ -36,7 +37,7 @@ class YNet(Network):
     tasks = ("segmentation", "classification")
     recipe = "mmran.training.staged:Staged"
 
-    def __init__(self, *, width: float = 1.0):
+    def __init__(self, *, width: float = 1.0, n_classes: int = 3):
         super().__init__()
         c64, c128 = scaled(64, width), scaled(128, width)
         self.segmentation = Segmentation(width)
@@ -45,7 +46,7 @@ class YNet(Network):
             DownStage(2 * c128, c64, n_blocks=2),
         )
         # The authors' code has no activation between the two.
-        self.class_head = nn.Sequential(nn.Linear(2 * c64, c64), nn.Linear(c64, N_CLASSES))
+        self.class_head = nn.Sequential(nn.Linear(2 * c64, c64), nn.Linear(c64, n_classes))
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """Segment and classify."""

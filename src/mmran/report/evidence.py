@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mmran.evaluation.postprocess import RAW
-from mmran.metrics.names import METRICS
+from mmran.metrics.names import find_metric
 from mmran.report.formats import MISSING, Cell, Column, Table, write_table
 from mmran.statistics.calibration import Calibration
 from mmran.statistics.claims import Verdict
@@ -44,7 +44,7 @@ def claims_table(verdicts: Sequence[Verdict]) -> Table:
         "claim": ("claim", lambda one: Cell(one.sentence)),
         "row": ("row", lambda one: _name(one.row)),
         "against": ("against", lambda one: _name(one.against)),
-        "metric": ("metric", lambda one: Cell(METRICS[one.metric].title)),
+        "metric": ("metric", lambda one: Cell(find_metric(one.metric).title)),
         "printed_row": ("printed", lambda one: _paper(one.metric, one.printed_row)),
         "printed_against": ("printed against", lambda one: _paper(one.metric, one.printed_against)),
         "best_p": ("best p", lambda one: _p(one.best_p)),
@@ -144,11 +144,11 @@ def _name(row: str) -> Cell:
 
 
 def _value(metric: str, value: float | None) -> str:
-    return MISSING if value is None else f"{METRICS[metric].scale * value:.{METRICS[metric].decimals}f}"
+    return MISSING if value is None else f"{find_metric(metric).scale * value:.{find_metric(metric).decimals}f}"
 
 
 def _paper(metric: str, value: float | None) -> Cell:
-    return Cell(MISSING if value is None else f"{value:.{METRICS[metric].decimals}f}")
+    return Cell(MISSING if value is None else f"{value:.{find_metric(metric).decimals}f}")
 
 
 def _text(value: int | None) -> str:

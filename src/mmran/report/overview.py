@@ -17,7 +17,7 @@ from mmran.config.tables import TableSpec
 from mmran.data.split_report import SplitReport
 from mmran.errors import UserError
 from mmran.evaluation.record import read_inference
-from mmran.metrics.names import METRICS
+from mmran.metrics.names import find_metric, is_metric
 from mmran.report.evidence import TITLES as EVIDENCE_TITLES
 from mmran.report.evidence import verdict_counts
 from mmran.report.formats import MISSING
@@ -193,7 +193,7 @@ def _headline(name: str, rows: list[dict[str, str]]) -> str:
 
 def headline(row: dict[str, str]) -> str:
     """The numbers in one row of a table's csv, in one line."""
-    titles = {name: metric.title for name, metric in METRICS.items()}
+    titles = {name: find_metric(name).title for name in row if is_metric(name)}
     titles |= {key: SIZE_TITLES[key] for key in ("params_m", "gmacs")}
     shown = [
         f"{titles[key]} {value}{f' ± {deviation}' if (deviation := row.get(f'{key}_sd', MISSING)) != MISSING else ''}"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from mmran.config.tables import NEAREST, TableRow, TableSpec
 from mmran.errors import UserError
 from mmran.evaluation.summary import Summary, Values
-from mmran.metrics.names import METRICS
+from mmran.metrics.names import find_metric
 from mmran.report.formats import MISSING, Cell, Column, Table
 from mmran.report.results import refuse_mixing
 from mmran.report.uncertainty import AT_CHANCE, Uncertainty
@@ -50,8 +50,8 @@ def metrics_table(
     Raises:
         UserError: an unknown metric or variant, or summaries that do not belong together.
     """
-    _check_metrics(spec)
     chosen = {row.experiment: summaries[row.experiment] for row in spec.rows}
+    _check_metrics(spec, next(iter(chosen.values())))
     refuse_mixing(f"table {spec.name}", chosen, expected_specs)
     by_seed = [_values_by_seed(spec.name, row, chosen[row.experiment]) for row in spec.rows]
     several = any(len(seeds) > 1 for seeds in by_seed)
@@ -59,7 +59,7 @@ def metrics_table(
     columns.append(_column("n", "n", [Cell(str(chosen[row.experiment].n)) for row in spec.rows]))
     shown = _with_companions(spec.metrics)
     for name in shown:
-        columns.append(_column(name, METRICS[name].title, _metric_cells(name, by_seed, uncertainty)))
+        columns.append(_column(name, find_metric(name).title, _metric_cells(name, by_seed, uncertainty)))
         if several:
             columns.append(_hidden(f"{name}_sd", [_deviation(name, seeds) or MISSING for seeds in by_seed]))
         if uncertainty and name in uncertainty.intervals[0]:
@@ -68,7 +68,7 @@ def metrics_table(
             columns.append(_hidden(f"{name}_high", [high for _, high in bounds]))
     for name in spec.metrics:
         paper = [row.paper.get(name) for row in spec.rows]
-        printed = _marked([_printed(name, [value and value / METRICS[name].scale]) for value in paper], name)
+        printed = _marked([_printed(name, [value and value / find_metric(name).scale]) for value in paper], name)
         columns.append(_column(f"paper_{name}", "paper", printed))
     columns += [
         *(_trust_columns(uncertainty) if uncertainty else []),
@@ -87,18 +87,21 @@ def metrics_table(
 
 def _trust_columns(uncertainty: Uncertainty) -> list[tuple[Column, Sequence[Cell]]]:
     """Number of families, and the tasks in which a row is at chance."""
-    tasks = [{METRICS[name].needs for name, one in known.items() if one.at_chance} for known in uncertainty.intervals]
+    tasks = [
+        {find_metric(name).needs for name, one in known.items() if one.at_chance} for known in uncertainty.intervals
+    ]
     return [
         _hidden("n_families", [str(uncertainty.n_families)] * len(tasks)),
         _hidden("at_chance", [" ".join(sorted(found)) or MISSING for found in tasks]),
     ]
 
 
-def _check_metrics(spec: TableSpec) -> None:
-    unknown = [name for name in spec.metrics if name not in METRICS]
+def _check_metrics(spec: TableSpec, summary: Summary) -> None:
+    known = next(iter(summary.variants.values()))
+    unknown = [name for name in spec.metrics if name not in known]
     if unknown or not spec.metrics:
         named = unknown[0] if unknown else "none"
-        raise UserError(f"table {spec.name}: unknown metric {named}, expected some of {', '.join(METRICS)}")
+        raise UserError(f"table {spec.name}: unknown metric {named}, expected some of {', '.join(known)}")
 
 
 def _column(key: str, title: str, cells: Sequence[Cell]) -> tuple[Column, Sequence[Cell]]:
@@ -148,8 +151,8 @@ def _bounds(name: str, interval: Interval) -> tuple[str, str]:
     if interval.low is None or interval.high is None:
         return MISSING, MISSING
     # The last decimals of a bound are resampling noise.
-    decimals = max(METRICS[name].decimals - 1, 1)
-    low, high = (f"{value * METRICS[name].scale:.{decimals}f}" for value in (interval.low, interval.high))
+    decimals = max(find_metric(name).decimals - 1, 1)
+    low, high = (f"{value * find_metric(name).scale:.{decimals}f}" for value in (interval.low, interval.high))
     return low, high
 
 
@@ -158,7 +161,7 @@ def _printed(name: str, by_seed: Sequence[float | None]) -> str:
     values = [value for value in by_seed if value is not None]
     if not values or len(values) < len(by_seed):
         return MISSING
-    return f"{statistics.fmean(values) * METRICS[name].scale:.{_decimals(name, len(values))}f}"
+    return f"{statistics.fmean(values) * find_metric(name).scale:.{_decimals(name, len(values))}f}"
 
 
 def _deviation(name: str, seeds: Sequence[Values]) -> str:
@@ -166,17 +169,17 @@ def _deviation(name: str, seeds: Sequence[Values]) -> str:
     values = [value for seed in seeds if (value := seed[name]) is not None]
     if len(values) < 2 or len(values) < len(seeds):
         return ""
-    return f"{statistics.stdev(values) * METRICS[name].scale:.{_decimals(name, len(values))}f}"
+    return f"{statistics.stdev(values) * find_metric(name).scale:.{_decimals(name, len(values))}f}"
 
 
 def _decimals(name: str, n_seeds: int) -> int:
-    return max(METRICS[name].decimals, 1 if n_seeds > 1 else 0)
+    return max(find_metric(name).decimals, 1 if n_seeds > 1 else 0)
 
 
 def _marked(texts: Sequence[str], name: str) -> list[Cell]:
     """Mark the best printed value of a column, and each that equals it; a single value is not marked."""
     numbers = [float(text) for text in texts if text != MISSING]
-    best = (min if METRICS[name].lower_is_better else max)(numbers) if len(numbers) > 1 else None
+    best = (min if find_metric(name).lower_is_better else max)(numbers) if len(numbers) > 1 else None
     return [Cell(text, best=text != MISSING and float(text) == best) for text in texts]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mmran.evaluation.predictions import CLASS_COLUMNS
+from mmran.evaluation.predictions import class_columns, classes_of
 from mmran.metrics import calibration
 from mmran.statistics.rows import Row
 
@@ -78,4 +78,4 @@ def reliability_bins(rows: Sequence[Row]) -> list[ReliabilityBin]:
 
 def _scores(cases: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     truth = cases["label"].to_numpy(dtype=np.int64) - 1
-    return truth, cases[list(CLASS_COLUMNS)].to_numpy(dtype=np.float64)
+    return truth, cases[list(class_columns(classes_of(cases)))].to_numpy(dtype=np.float64)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mmran.metrics.names import METRICS
+from mmran.metrics.names import find_metric
 from mmran.statistics.estimators import Ratio, slice_values
 from mmran.statistics.intervals import SEED, Bootstrap, Estimate, family_df, percentile_interval, t_interval, t_test
 from mmran.statistics.rows import Families, Row, on_shared_slices
@@ -73,7 +73,7 @@ class Comparison:
         """Whether the difference favors the row; None where it is not defined or zero."""
         if not self.difference:
             return None
-        return (self.difference < 0) == METRICS[self.metric].lower_is_better
+        return (self.difference < 0) == find_metric(self.metric).lower_is_better
 
 
 def compare(row: Row, against: Row, metric: str, bootstrap: Bootstrap | None = None) -> Comparison:
@@ -81,7 +81,7 @@ def compare(row: Row, against: Row, metric: str, bootstrap: Bootstrap | None = N
 
     Args:
         row, against: the rows; slices that only one of them tested are left out.
-        metric: a name of `METRICS`.
+        metric: a name that `mmran.metrics.find_metric` knows.
         bootstrap: of the shared slices' families; made here if None.
 
     Raises:

@@ -4,6 +4,7 @@
 the value in summary.json; bootstrap weights give its distribution; leaving a family out gives its influence.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,15 +12,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mmran.data.cheng import CLASS_NAMES
-from mmran.evaluation.predictions import CLASS_COLUMNS
-from mmran.metrics.names import METRICS
+from mmran.evaluation.predictions import class_columns, classes_of
+from mmran.metrics.names import find_metric
 from mmran.metrics.released import SCORE_DECIMALS
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 Estimator = Callable[[Floats], Floats]
-N_CLASSES = len(CLASS_NAMES)
 MEANS = (
     *("dice", "soft_dice", "miou", "mpa", "hd95_mm", "assd_mm", "nsd_2mm", "acc"),
     *("dice_released", "miou_released", "mpa_released"),
@@ -31,7 +30,7 @@ def estimator(metric: str, cases: pd.DataFrame, family: Codes, n_families: int) 
     """The estimator of a metric.
 
     Args:
-        metric: a name of `METRICS`.
+        metric: a name that `mmran.metrics.find_metric` knows.
         cases: one row per slice, of one seed and variant.
         family: (N,) family of each slice, 0..F-1.
         n_families: F.
@@ -40,7 +39,7 @@ def estimator(metric: str, cases: pd.DataFrame, family: Codes, n_families: int) 
         A function of weights (B, F) float64 to values (B,) float64, NaN where the weights leave the metric undefined;
         or None where the network lacks the task.
     """
-    task = "missed" if METRICS[metric].needs == "masks" else "predicted"
+    task = "missed" if find_metric(metric).needs == "masks" else "predicted"
     if cases[task].isna().any():
         return None
     if metric.startswith("auc_"):
@@ -117,14 +116,16 @@ class Confusion:
 
     def __call__(self, weights: Floats) -> Floats:
         """Values (B,) for weights (B, F)."""
-        return self.read((weights @ self.counts).reshape(-1, N_CLASSES, N_CLASSES))
+        n_classes = math.isqrt(self.counts.shape[1])
+        return self.read((weights @ self.counts).reshape(-1, n_classes, n_classes))
 
 
 def confusion_by_family(cases: pd.DataFrame, family: Codes, n_families: int) -> Floats:
     """(F, K * K) slices of each family by true class (rows) and predicted class (columns)."""
-    cell = (cases["label"].to_numpy(dtype=np.int64) - 1) * N_CLASSES
+    n_classes = len(classes_of(cases))
+    cell = (cases["label"].to_numpy(dtype=np.int64) - 1) * n_classes
     cell += cases["predicted"].to_numpy(dtype=np.int64) - 1
-    n_cells = N_CLASSES**2
+    n_cells = n_classes**2
     counts = np.bincount(family * n_cells + cell, minlength=n_families * n_cells)
     return counts.reshape(n_families, n_cells).astype(np.float64)
 
@@ -220,12 +221,13 @@ class _FoldAuc:
 
 
 def _auc(metric: str, cases: pd.DataFrame, family: Codes, n_families: int) -> Estimator:
+    classes = classes_of(cases)
     if metric == "auc_macro":
-        parts = [_auc(f"auc_{name}", cases, family, n_families) for name in CLASS_NAMES]
+        parts = [_auc(f"auc_{name}", cases, family, n_families) for name in classes]
         return lambda weights: np.sum([part(weights) for part in parts], axis=0) / len(parts)
-    i = CLASS_NAMES.index(metric.removeprefix("auc_").removesuffix("_released"))
+    i = classes.index(metric.removeprefix("auc_").removesuffix("_released"))
     is_positive = (cases["label"] == i + 1).to_numpy()
-    score, fold = cases[CLASS_COLUMNS[i]].to_numpy(dtype=np.float64), cases["fold"].to_numpy()
+    score, fold = cases[class_columns(classes)[i]].to_numpy(dtype=np.float64), cases["fold"].to_numpy()
     if metric.endswith("_released"):
         score = np.round(score, SCORE_DECIMALS)
     folds = [fold == value for value in np.unique(fold)]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from mmran.metrics.names import METRICS
+from mmran.metrics.names import find_metric
 from mmran.statistics.estimators import Estimator, estimator
 from mmran.statistics.rows import Families, Row
 
@@ -179,7 +179,7 @@ def interval(row: Row, metric: str, bootstrap: Bootstrap) -> Interval:
 
     Args:
         row: the experiment.
-        metric: a name of `METRICS`.
+        metric: a name that `mmran.metrics.find_metric` knows.
         bootstrap: of the row's families.
     """
     estimate = bootstrap.estimate(row, metric)
@@ -216,7 +216,7 @@ def _bounds(estimate: Estimate, metric: str, families: Families) -> tuple[float,
     ]
     low, high = t_interval(estimate.value, components)
     # No metric lies below zero, and no share above one.
-    return max(low, 0.0), min(high, 1.0) if METRICS[metric].is_fraction else high
+    return max(low, 0.0), min(high, 1.0) if find_metric(metric).is_fraction else high
 
 
 def _wilson_of(estimate: Estimate, n: int, families: Families) -> tuple[float, tuple[float, float]]:

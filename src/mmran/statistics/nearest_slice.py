@@ -12,7 +12,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mmran.config.tables import NEAREST
-from mmran.data.cheng import CLASS_NAMES
 from mmran.data.geometry import fit_image
 from mmran.data.splits import read_split
 from mmran.data.store import SliceStore
@@ -48,7 +47,7 @@ def predict_nearest(store_path: Path, split_path: Path, output: Path) -> Summary
         }
         numbers = store.index["slice"].tolist()
         seen = thumbnails(store, numbers)
-        with PredictionWriter(output / "predictions.h5", NEAREST, split_path.stem, digests) as writer:
+        with PredictionWriter(output / "predictions.h5", NEAREST, split_path.stem, digests, store.classes) as writer:
             for fold in sorted(split["fold"].unique().tolist()):
                 _predict_fold(store, split[split["fold"] == fold], fold, dict(zip(numbers, seen, strict=True)), writer)
     return evaluate(output / "predictions.h5", store_path, split_path, output / "cases.csv", output / "summary.json")
@@ -94,7 +93,7 @@ def _predict_fold(
             store.read(one, check=False)[1] for one in (neighbor, number)
         )  # both were checked for their thumbnails
         mask = resized(theirs != 0, own.shape)
-        classes = np.eye(len(CLASS_NAMES), dtype=np.float32)[labels[neighbor] - 1]
+        classes = np.eye(len(store.classes), dtype=np.float32)[labels[neighbor] - 1]
         writer.add(number, SEED, fold, mask.astype(np.float32), classes)
 
 

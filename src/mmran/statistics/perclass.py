@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmran.data.cheng import CLASS_NAMES
 from mmran.statistics.estimators import (
     Confusion,
     confusion_by_family,
@@ -47,7 +46,7 @@ def per_class(rows: Sequence[Row], bootstrap: Bootstrap) -> list[PerClass]:
             continue
         counts = [confusion_by_family(cases, families.codes(cases), len(families)) for cases in row.seeds]
         labels = row.seeds[0]["label"]
-        for i, name in enumerate(CLASS_NAMES):
+        for i, name in enumerate(row.classes):
             for measure, read in READERS.items():
                 estimators = [Confusion(one, _of_class(read, i)) for one in counts]
                 estimate = Estimate.of(estimators, bootstrap.weights)

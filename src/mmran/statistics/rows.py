@@ -11,12 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mmran.config.tables import NEAREST
-from mmran.data.cheng import CLASS_NAMES
 from mmran.errors import UserError
 from mmran.evaluation.cases import read_cases
 from mmran.evaluation.postprocess import RAW
+from mmran.evaluation.predictions import classes_of
 from mmran.evaluation.summary import Summary
-from mmran.metrics.names import METRICS
+from mmran.metrics.names import find_metric
 
 FEW_FAMILIES = 30
 """With fewer families, a bootstrap interval is too narrow, and the output says so."""
@@ -78,6 +78,11 @@ class Row:
         )
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the data set's classes."""
+        return classes_of(self.cases)
+
+    @property
     def origin(self) -> Origin:
         """The columns that identify this row in a csv file of statistics."""
         return {"row": self.label, "experiment": self.experiment, "protocol": self.protocol, "cases": self.digest}
@@ -121,7 +126,7 @@ class Row:
 
     def at_chance(self, metric: str) -> bool:
         """Whether it has learned nothing about the task that a metric measures."""
-        return METRICS[metric].needs in self.chance
+        return find_metric(metric).needs in self.chance
 
     def on(self, slices: Sequence[int]) -> "Row":
         """The same row on some of its slices."""
@@ -158,7 +163,7 @@ class Families:
                 f"{row.label}: all test slices are of patient family {labels.index[0]}; statistics need at least two"
             )
         if labels.nunique() < 2:
-            name = CLASS_NAMES[int(labels.iloc[0]) - 1]
+            name = row.classes[int(labels.iloc[0]) - 1]
             raise UserError(f"{row.label}: all test slices are of class {name}; statistics need at least two classes")
         return cls(tuple(map(str, labels.index)), labels.to_numpy(dtype=np.int64) - 1)
 

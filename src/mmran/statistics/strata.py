@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mmran.data.cheng import CLASS_NAMES
+from mmran.evaluation.predictions import classes_of
 from mmran.statistics.estimators import Ratio, slice_values
 from mmran.statistics.intervals import Bootstrap, Estimate, percentile_interval
 from mmran.statistics.rows import Row
@@ -61,11 +61,12 @@ def strata_of(cases: pd.DataFrame) -> dict[str, "pd.Series[bool]"]:
     Patient numbers that begin with MR are all gliomas and come from another source than the rest, so a network may
     recognize the source.
     """
-    is_mr = cases["pid"].str.startswith(MR_PREFIX)
-    is_glioma = cases["label"] == CLASS_NAMES.index("glioma") + 1
+    classes = classes_of(cases)
     found = {f"size: {name}": cases["size_tertile"] == tertile for tertile, name in SIZES.items()}
-    found |= {f"class: {name}": cases["label"] == i + 1 for i, name in enumerate(CLASS_NAMES)}
-    found |= {"glioma: MR patients": is_glioma & is_mr, "glioma: other patients": is_glioma & ~is_mr}
+    found |= {f"class: {name}": cases["label"] == i + 1 for i, name in enumerate(classes)}
+    if "glioma" in classes:
+        is_glioma, is_mr = cases["label"] == classes.index("glioma") + 1, cases["pid"].str.startswith(MR_PREFIX)
+        found |= {"glioma: MR patients": is_glioma & is_mr, "glioma: other patients": is_glioma & ~is_mr}
     return {name: chosen for name, chosen in found.items() if chosen.any()}
 
 
@@ -112,7 +113,7 @@ def examples(rows: Sequence[Row]) -> list[Example]:
         cases = row.seeds[0]
         if cases["missed"].isna().any():
             continue
-        for i, name in enumerate(CLASS_NAMES):
+        for i, name in enumerate(row.classes):
             of_class = cases[cases["label"] == i + 1].sort_values(["dice", "slice"])
             if of_class.empty:
                 continue

@@ -9,7 +9,7 @@ import numpy as np
 from mmran.config.tables import NEAREST
 from mmran.errors import UserError, known_names
 from mmran.evaluation.summary import Summary
-from mmran.metrics.names import METRICS
+from mmran.metrics.names import find_metric, is_metric
 from mmran.statistics.estimators import MEANS, slice_values
 from mmran.statistics.rows import Row
 from mmran.training.record import RunRecord, read_runs
@@ -40,7 +40,7 @@ class Trace:
 
     def lines(self) -> list[str]:
         """The trace as text, one fact per line."""
-        metric, digests = METRICS[self.metric], self.summary.digests
+        metric, digests = find_metric(self.metric), self.summary.digests
         seeds = ", ".join(str(seed.seed) for seed in self.summary.seeds)
         found = [
             f"{metric.title} of {self.row.label}: {self.printed}",
@@ -62,7 +62,7 @@ class Trace:
 
     def _extremes(self) -> list[str]:
         """The slices with the lowest and the highest values, under the first seed."""
-        cases, scale = self.row.seeds[0], METRICS[self.metric].scale
+        cases, scale = self.row.seeds[0], find_metric(self.metric).scale
         values = slice_values(self.metric, cases) * scale
         order = np.argsort(values, kind="stable")
         parts = {"lowest": order[:EXTREMES], "highest": order[::-1][:EXTREMES]}
@@ -89,7 +89,7 @@ def trace(table: Path, label: str, metric: str) -> Trace:
     row = Row.read(folder, cells["variant"], label)
     summary = Summary.read(folder / "summary.json")
     value = summary.variants[row.variant][metric]
-    now = "-" if value is None else f"{METRICS[metric].scale * value:.{METRICS[metric].decimals}f}"
+    now = "-" if value is None else f"{find_metric(metric).scale * value:.{find_metric(metric).decimals}f}"
     printed, *_ = cells[metric].split()  # of several seeds, the mean comes before its deviation
     if now != printed:
         raise UserError(f"{table}: {metric} of {label} is {printed}, but its cases give {now}; run snakemake again")
@@ -108,7 +108,7 @@ def _cells(table: Path, label: str, metric: str) -> dict[str, str]:
     if label not in rows:
         raise UserError(f"{table}: no row {label!r}; {known_names(label, rows)}")
     cells = rows[label]
-    shown = [name for name in cells if name in METRICS]
+    shown = [name for name in cells if is_metric(name)]
     if metric not in shown:
         raise UserError(f"{table}: no column {metric!r} of ours; {known_names(metric, shown)}")
     if not {"experiment", "variant", "spec"} <= set(cells):

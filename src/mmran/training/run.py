@@ -10,10 +10,12 @@ import torch
 
 from mmran import __version__
 from mmran.data.batches import ResidentSlices
+from mmran.data.published import CLASSES
 from mmran.data.splits import read_split
 from mmran.data.store import SliceStore
 from mmran.errors import UserError
 from mmran.files import atomic_path, locked, sha256_file, sweep_partial
+from mmran.networks import classifies
 from mmran.training.checkpoint import CheckpointFolder
 from mmran.training.device import Compute
 from mmran.training.engine import train
@@ -120,6 +122,7 @@ def load_slices(trial: Trial, role: str, device: torch.device) -> ResidentSlices
     if chosen.empty:
         raise UserError(f"{trial.split}: fold {trial.fold} has no {role} slices; every fold needs train, val and test")
     with SliceStore(trial.store) as store:
+        _refuse_other_classes(trial, store)
         options = trial.experiment.input
         return ResidentSlices.load(
             store,
@@ -128,6 +131,17 @@ def load_slices(trial: Trial, role: str, device: torch.device) -> ResidentSlices
             fit=options.fit,
             percentiles=options.percentiles,
             device=device,
+        )
+
+
+def _refuse_other_classes(trial: Trial, store: SliceStore) -> None:
+    """Refuse slices of another number of classes than the network predicts."""
+    network = trial.experiment.network
+    n = network.options.get("n_classes", len(CLASSES))
+    if len(store.classes) != n and classifies(network.name):
+        raise UserError(
+            f"{trial.store}: has the classes {', '.join(store.classes)}, but {trial.experiment.name} predicts {n}; "
+            "name them in data.classes, and write the specification again"
         )
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from mmran.data.protocol import Protocol
+from mmran.data.published import CLASSES
 from mmran.data.split_report import RoleCount, Siblings, SplitReport
 from mmran.errors import UserError
 from tests.unit.data.patients import index_of
@@ -14,7 +15,7 @@ PAPER = Protocol("slice", fractions=(0.8, 0.1, 0.1), seed=1029)
 
 
 def report_of(split: pd.DataFrame) -> SplitReport:
-    return SplitReport.of(split, PAPER, data="digest")
+    return SplitReport.of(split, PAPER, data="digest", classes=CLASSES)
 
 
 def test_the_report_gives_the_share_of_test_slices_with_siblings_in_training() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from mmran.data.convert import convert
 from mmran.data.protocol import Protocol
+from mmran.data.published import CLASSES
 from mmran.data.split_report import SplitReport
 from mmran.data.splits import check_split, make_split, read_split
 from mmran.errors import UserError
@@ -20,7 +21,7 @@ CVIND = Protocol("cvind", apart="pid")
 
 
 def report_of(split: pd.DataFrame, protocol: Protocol = PAPER) -> SplitReport:
-    return SplitReport.of(split, protocol, data="digest")
+    return SplitReport.of(split, protocol, data="digest", classes=CLASSES)
 
 
 @pytest.fixture

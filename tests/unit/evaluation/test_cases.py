@@ -2,8 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mmran.data.published import CLASSES
 from mmran.errors import UserError
-from mmran.evaluation.cases import COLUMNS, read_cases, write_cases
+from mmran.evaluation.cases import case_columns, read_cases, write_cases
 from tests.unit.evaluation.conftest import certain, ring, solid
 
 
@@ -44,6 +45,6 @@ def test_a_value_that_is_no_number_is_one_line(run, tmp_path, old, new):
 
 
 def test_cases_without_a_row_are_refused(tmp_path):
-    (tmp_path / "cases.csv").write_text(",".join(COLUMNS) + "\n")
+    (tmp_path / "cases.csv").write_text(",".join(case_columns(CLASSES)) + "\n")
     with pytest.raises(UserError, match="holds no case"):
         read_cases(tmp_path / "cases.csv")

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 
 from mmran.cli.results import VERBS
+from mmran.data.published import CLASSES
 from mmran.errors import UserError
-from mmran.evaluation.cases import COLUMNS
+from mmran.evaluation.cases import case_columns
 from mmran.evaluation.evaluate import evaluate
 from tests.unit.evaluation.conftest import certain, predict, ring, solid
 
 
 def test_every_case_has_a_row_for_each_variant_with_the_agreed_columns(run):
     cases, _ = run((1, 7, 0, ring(), certain(1)), (4, 7, 0, np.eye(4), certain(2)))
-    assert tuple(cases.columns) == COLUMNS
+    assert tuple(cases.columns) == case_columns(CLASSES)
     variants = ["raw", "pkp", "pkp-guarded"]
     assert cases[["slice", "variant"]].to_numpy().tolist() == [[n, variant] for n in (1, 4) for variant in variants]
     assert cases.loc[0, ["experiment", "protocol", "seed", "fold", "pid", "family", "label"]].tolist() == [

@@ -26,7 +26,7 @@ CONFUSION = np.array(
 def test_confusion_counts_true_class_by_row_and_predicted_by_column():
     truth = np.array([0, 0, 1, 2, 2, 2])
     predicted = np.array([0, 1, 1, 2, 0, 2])
-    assert confusion_matrix(truth, predicted).tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 2]]
+    assert confusion_matrix(truth, predicted, 3).tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 2]]
 
 
 def test_accuracy_is_the_share_that_is_right():
@@ -69,7 +69,7 @@ def test_a_class_without_a_test_slice_leaves_the_averages_undefined_and_accuracy
 
 
 def test_no_slices_at_all_are_undefined():
-    nothing = confusion_matrix(np.array([], dtype=int), np.array([], dtype=int))
+    nothing = confusion_matrix(np.array([], dtype=int), np.array([], dtype=int), 3)
     assert all(math.isnan(metric(nothing)) for metric in (accuracy, macro_recall, macro_precision, f1))
 
 
@@ -113,6 +113,6 @@ def test_each_class_is_ranked_against_the_rest_and_a_missing_one_is_undefined():
 
 def test_wrong_ids_are_refused():
     with pytest.raises(ValueError, match=r"expected 0\.\.2"):
-        confusion_matrix(np.array([1, 2, 3]), np.array([0, 1, 2]))
+        confusion_matrix(np.array([1, 2, 3]), np.array([0, 1, 2]), 3)
     with pytest.raises(ValueError, match="one length"):
-        confusion_matrix(np.array([1, 2]), np.array([1]))
+        confusion_matrix(np.array([1, 2]), np.array([1]), 3)

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from mmran.config.figures import FigureSpec
+from mmran.data.published import CLASSES
 from mmran.data.store import SliceStore
-from mmran.evaluation.cases import COLUMNS
+from mmran.evaluation.cases import case_columns
 from mmran.evaluation.evaluate import evaluate
 from mmran.evaluation.prediction_writer import PredictionWriter
 from mmran.files import sha256_file, write_json
@@ -23,7 +24,7 @@ MULTITASK, SEGMENTER, CLASSIFIER = "multi", "segmenter", "classifier"
 
 
 def row_of(cases: list[dict], **changes) -> Row:
-    frame = pd.DataFrame(cases).reindex(columns=list(COLUMNS))
+    frame = pd.DataFrame(cases).reindex(columns=list(case_columns(CLASSES)))
     frame["seed"] = frame["seed"].fillna(7)
     values = {"label": "Net", "experiment": "net", "style": 0, "variant": "raw", "summary": {}, "predictions": Path()}
     return Row(cases=frame, **(values | changes))

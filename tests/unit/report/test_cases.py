@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from mmran.data.published import CLASSES
 from mmran.report.figures.cases import chosen_cases, taken_for
 from tests.unit.report.evaluated import ROWS, draw, row_of
 
@@ -30,7 +31,7 @@ def test_few_slices_fill_fewer_places_and_none_is_shown_twice():
 
 @pytest.mark.parametrize(("predicted", "said"), [(2, ""), (np.nan, ""), (3, "\npredicted pituitary tumor")])
 def test_a_wrong_class_is_named(predicted, said):
-    assert taken_for({"label": 2, "predicted": predicted}) == said
+    assert taken_for({"label": 2, "predicted": predicted}, CLASSES) == said
 
 
 @pytest.mark.slow

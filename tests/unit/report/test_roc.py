@@ -3,10 +3,11 @@ import itertools
 import numpy as np
 import pytest
 
+from mmran.data.published import CLASSES
 from mmran.data.store import SliceStore
 from mmran.evaluation.evaluate import evaluate
 from mmran.evaluation.prediction_writer import PredictionWriter
-from mmran.evaluation.predictions import CLASS_COLUMNS
+from mmran.evaluation.predictions import class_columns
 from mmran.files import sha256_file, write_json
 from mmran.metrics import classification
 from mmran.report.figures.roc import class_auc, free_square, mean_curve, roc_curve
@@ -47,7 +48,7 @@ def test_the_mean_of_two_curves_has_the_mean_of_their_areas():
 
 def test_the_auc_in_the_legend_is_the_one_of_the_summary_over_seeds(results):
     rows = read(results, ROWS[1:])
-    for row, (k, column) in itertools.product(rows, enumerate(CLASS_COLUMNS)):
+    for row, (k, column) in itertools.product(rows, enumerate(class_columns(CLASSES))):
         of_seeds = [classification.auc((one["label"] == k + 1).to_numpy(), one[column]) for one in row.classified()]
         assert len(of_seeds) == 2
         assert class_auc(row, k) == pytest.approx(np.mean(of_seeds), abs=1e-12)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from mmran.cli.results import VERBS
+from mmran.data.published import CLASSES
 from mmran.errors import UserError
 from mmran.evaluation.cases import typed_cases, write_cases
 from mmran.evaluation.record import InferenceRecord, write_inference
@@ -25,7 +26,7 @@ def results(tmp_path):
     evaluated = folder / "experiments/dynamic/paper"
     values = {"experiment": "dynamic", "protocol": "paper", "seed": 7, "fold": 0, "slice": 1, "variant": "raw"}
     values |= {"pid": "1", "family": "1", "label": 1, "size_tertile": 1, "dice": 0.5, "missed": 0, "overlaps": 1}
-    cases = typed_cases(pd.DataFrame([values]))
+    cases = typed_cases(pd.DataFrame([values]), CLASSES)
     write_cases(evaluated / "cases.csv", cases)
     digests = {"spec": sha256_text(text), "data": "d", "split": "e", "cases": sha256_file(evaluated / "cases.csv")}
     Summary.of(cases, digests, {}).write(evaluated / "summary.json")

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mmran.data.published import CLASSES
 from mmran.evaluation.cases import typed_cases, write_cases
-from mmran.evaluation.predictions import CLASS_COLUMNS
+from mmran.evaluation.predictions import class_columns
 from mmran.evaluation.summary import Summary
 from mmran.files import sha256_file, sha256_text
 from mmran.statistics.rows import Row
@@ -17,7 +18,8 @@ def cases(
 ) -> pd.DataFrame:
     """One row per slice and seed; the families, classes and folds are the same for every draw."""
     frames = [_of_seed(n_families, seed, folds, draw) for seed in seeds]
-    return typed_cases(pd.concat(frames, ignore_index=True).assign(experiment=name, protocol="paper", variant="raw"))
+    found = pd.concat(frames, ignore_index=True).assign(experiment=name, protocol="paper", variant="raw")
+    return typed_cases(found, CLASSES)
 
 
 def _of_seed(n_families: int, seed: int, folds: int, draw: int) -> pd.DataFrame:
@@ -58,7 +60,7 @@ def _of_seed(n_families: int, seed: int, folds: int, draw: int) -> pd.DataFrame:
             "iou_tumor": dice / (2 - dice),
             "recall_background": 0.995,
             "recall_tumor": dice,
-            **dict(zip(CLASS_COLUMNS, scores.T, strict=True)),
+            **dict(zip(class_columns(CLASSES), scores.T, strict=True)),
             "predicted": scores.argmax(axis=1) + 1,
         }
     )

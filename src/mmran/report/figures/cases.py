@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mmran.config.figures import FigureSpec
+from mmran.data.classes import class_title
 from mmran.data.store import SliceStore
 from mmran.report.figures import pictures, style
 from mmran.report.figures.rows import Row, labels, sentence, source
@@ -24,7 +25,7 @@ def chosen_cases(row: Row, label: int) -> dict[str, Mapping[Any, Any]]:
 
     Args:
         row: a segmenting network.
-        label: class, 1 to 3.
+        label: class, from 1.
 
     Returns:
         Place -> case. For an even number, the lower of the two middle slices; equal Dice in the order of the slice
@@ -48,7 +49,7 @@ def draw(spec: FigureSpec, rows: Sequence[Row], store: SliceStore) -> style.Draw
     lines = [
         (row, name, chosen)
         for row in segmenting
-        for label, name in enumerate(style.CLASS_TITLES, start=1)
+        for label, name in enumerate(map(class_title, row.classes), start=1)
         if (chosen := chosen_cases(row, label))
     ]
     tops: list[float] = []
@@ -97,17 +98,17 @@ def _draw_line(
         pictures.outline(near, masks[number], 1.3, color=style.color(row.style))
         pictures.outline(near, truth, 0.9, **pictures.TRUTH_LINE)
         pictures.scale_bar(near, box, pictures.spacing_mm(store, number))
-        note = f"slice {number}, Dice {100 * case['dice']:.1f} %{taken_for(case)}"
+        note = f"slice {number}, Dice {100 * case['dice']:.1f} %{taken_for(case, row.classes)}"
         size = style.fitting_size(note.splitlines(), 6.5, 2 * _PANEL_INCHES)
         style.write(figure, _left(i, 0) + _PANEL_INCHES, top + _PANEL_INCHES + 0.03, note, ha="center", fontsize=size)
 
 
-def taken_for(case: Mapping[Any, Any]) -> str:
+def taken_for(case: Mapping[Any, Any], classes: Sequence[str]) -> str:
     """A second line with the predicted class if it is wrong; empty if it is right or not predicted."""
     predicted = case["predicted"]
     if pd.isna(predicted) or predicted == case["label"]:
         return ""
-    return f"\npredicted {style.CLASS_TITLES[int(predicted) - 1]}"
+    return f"\npredicted {class_title(classes[int(predicted) - 1])}"
 
 
 def _caption(spec: FigureSpec, rows: Sequence[Row], segmenting: Sequence[Row]) -> str:

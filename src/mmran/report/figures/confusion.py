@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
 from mmran.config.figures import FigureSpec
-from mmran.data.cheng import CLASS_NAMES
+from mmran.data.classes import class_title
 from mmran.metrics import classification
 from mmran.report.figures import style
 from mmran.report.figures.rows import Row, labels, sentence, source
@@ -22,10 +22,12 @@ _PANEL_INCHES = (style.WIDTH_INCHES - _LEFT_INCHES - _SCALE_INCHES - 3 * _GAP_IN
 
 
 def counts(row: Row) -> NDArray[np.int64]:
-    """(3, 3) test slices by true class (rows) and predicted class (columns), summed over folds and seeds."""
+    """(K, K) test slices by true class (rows) and predicted class (columns), summed over folds and seeds."""
     matrices = [
         classification.confusion_matrix(
-            cases["label"].to_numpy(dtype=np.int64) - 1, cases["predicted"].to_numpy(dtype=np.int64) - 1
+            cases["label"].to_numpy(dtype=np.int64) - 1,
+            cases["predicted"].to_numpy(dtype=np.int64) - 1,
+            len(row.classes),
         )
         for cases in row.classified()
     ]
@@ -68,29 +70,31 @@ def _draw_matrix(axes: Axes, row: Row, first: bool, last: bool) -> None:
     colors = SCALE(np.nan_to_num(shares, nan=0.0))
     colors[np.isnan(shares)] = (0.92, 0.92, 0.92, 1)
     axes.imshow(colors)
+    n = len(matrix)
+    shrink = min(1, 3 / n)
     for i, j in np.ndindex(matrix.shape):
         share = shares[i, j]
         percent = "–" if np.isnan(share) else f"{100 * share:.1f} %"
         ink = "white" if share > 0.55 else "black"
-        axes.text(j, i - 0.1, f"{matrix[i, j]}", ha="center", va="center", color=ink, fontsize=9)
-        axes.text(j, i + 0.22, percent, ha="center", va="center", color=ink, fontsize=6)
+        axes.text(j, i - 0.1, f"{matrix[i, j]}", ha="center", va="center", color=ink, fontsize=9 * shrink)
+        axes.text(j, i + 0.22, percent, ha="center", va="center", color=ink, fontsize=6 * shrink)
     axes.plot(0.03, 1.17, "s", color=style.color(row.style), markersize=4.5, transform=axes.transAxes, clip_on=False)
     size = style.fitting_size([row.label], 8, 0.9 * _PANEL_INCHES)
     axes.text(0.09, 1.145, row.label, transform=axes.transAxes, fontsize=size)
     accuracy = f"Acc {100 * classification.accuracy(matrix):.2f} %"
     axes.text(0.09, 1.04, accuracy, transform=axes.transAxes, fontsize=6.5)
-    axes.set(xticks=range(3), yticks=range(3), xticklabels=[], yticklabels=[])
+    axes.set(xticks=range(n), yticks=range(n), xticklabels=[], yticklabels=[])
     axes.tick_params(length=0)
-    axes.set_xticks([0.5, 1.5], minor=True)
-    axes.set_yticks([0.5, 1.5], minor=True)
+    axes.set_xticks(np.arange(0.5, n - 1), minor=True)
+    axes.set_yticks(np.arange(0.5, n - 1), minor=True)
     axes.grid(which="minor", color="white", linewidth=1.2)
     axes.tick_params(which="minor", length=0)
     if first:
-        axes.set_yticklabels([name.replace(" ", "\n") for name in style.CLASS_TITLES])
+        axes.set_yticklabels([class_title(name).replace(" ", "\n") for name in row.classes])
         axes.set_ylabel("true class")
     if last:
         # Slanted, because a column is narrower than the longest name.
-        axes.set_xticklabels(CLASS_NAMES, fontsize=6, rotation=-30, ha="left", rotation_mode="anchor")
+        axes.set_xticklabels(row.classes, fontsize=6, rotation=-30, ha="left", rotation_mode="anchor")
 
 
 def _caption(spec: FigureSpec, rows: Sequence[Row], classifying: Sequence[Row]) -> str:

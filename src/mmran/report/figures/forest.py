@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from mmran.config.figures import FigureSpec
 from mmran.errors import UserError
-from mmran.metrics.names import METRICS
+from mmran.metrics.names import find_metric
 from mmran.report.figures import style
 from mmran.report.figures.rows import Row, labels, sentence, source
 from mmran.report.notes import join
@@ -26,7 +26,7 @@ def differences(rows: Sequence[Row], reference: Row, metric: str) -> list[Compar
     Raises:
         UserError: all test slices are of one family or one class, or rows tested different slices.
     """
-    needed = [row for row in rows if (row.segments if METRICS[metric].needs == "masks" else row.classifies)]
+    needed = [row for row in rows if (row.segments if find_metric(metric).needs == "masks" else row.classifies)]
     place = next((i for i, row in enumerate(needed) if row is reference), None)
     if place is None or len(needed) < 2:
         return []

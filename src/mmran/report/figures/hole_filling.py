@@ -72,7 +72,7 @@ def _draw_line(figure: Any, top: float, row: Row, case: Mapping[Any, Any], store
         0.03, 0.97, letter, transform=panels[0].transAxes, color="white", fontsize=9, weight="bold", va="top"
     )
     notes = (
-        f"{row.label}\n{pictures.lesion_name(case)}",
+        f"{row.label}\n{pictures.lesion_name(case, row.classes)}",
         f"Dice {100 * case['before']:.2f} %",
         f"Dice {100 * case['after']:.2f} %\ngain {100 * case['gain']:.2f} points",
     )
@@ -101,7 +101,7 @@ def _nothing(segmenting: Sequence[Row]) -> str:
 
 def _caption(spec: FigureSpec, lines: Sequence[tuple[Row, Any]], without: Sequence[Row]) -> str:
     cases = [
-        f"({ascii_lowercase[i % 26]}) {row.label}, {pictures.lesion_name(case)}: "
+        f"({ascii_lowercase[i % 26]}) {row.label}, {pictures.lesion_name(case, row.classes)}: "
         f"Dice {100 * case['before']:.2f} % to {100 * case['after']:.2f} %, {100 * case['gain']:.2f} points more"
         for i, (row, case) in enumerate(lines)
     ]

@@ -100,7 +100,7 @@ def draw(spec: FigureSpec, rows: Sequence[Row], store: SliceStore) -> style.Draw
         top = i * layout.block
         entry = store.index.set_index("slice", drop=False).loc[number]
         area_cm2 = entry["tumor_px"] * entry["spacing_mm"] ** 2 / 100
-        heading = f"{name}: {pictures.lesion_name(entry)}, {area_cm2:.1f} cm²"
+        heading = f"{name}: {pictures.lesion_name(entry, store.classes)}, {area_cm2:.1f} cm²"
         style.write(figure, 0, top + 0.03, "ab"[i], fontsize=9, weight="bold")
         style.write(figure, 0.13, top + 0.04, heading, fontsize=8)
         _draw_block(figure, top, layout, store, number, segmenting, [of_row[number] for of_row in masks])

@@ -1,6 +1,6 @@
 """Draw slices, masks and outlines."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,12 +9,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
 
+from mmran.data.classes import class_title
 from mmran.data.store import SliceStore
 from mmran.errors import UserError
 from mmran.evaluation.postprocess import VARIANTS
 from mmran.evaluation.predictions import TUMOR_BYTE, read_predictions
 from mmran.metrics.overlap import bounding_box
-from mmran.report.figures import style
 from mmran.report.figures.rows import Row
 
 TRUTH_LINE: dict[str, Any] = {"color": "white", "linestyle": (0, (2.2, 1.1))}
@@ -170,6 +170,6 @@ def scale_bar(axes: Axes, box: Box, spacing_mm: float) -> None:
     text.set_path_effects([Stroke(linewidth=1.2, foreground="black"), Normal()])
 
 
-def lesion_name(case: Any) -> str:
+def lesion_name(case: Any, classes: Sequence[str]) -> str:
     """What a slice shows: "glioma, slice 123"."""
-    return f"{style.CLASS_TITLES[int(case['label']) - 1]}, slice {int(case['slice'])}"
+    return f"{class_title(classes[int(case['label']) - 1])}, slice {int(case['slice'])}"

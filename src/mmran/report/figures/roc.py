@@ -1,4 +1,4 @@
-"""Figure of kind roc: ROC curves of every class against the other two."""
+"""Figure of kind roc: ROC curves of every class against the others."""
 
 import math
 import textwrap
@@ -10,17 +10,18 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from mmran.config.figures import FigureSpec
-from mmran.data.cheng import CLASS_NAMES
+from mmran.data.classes import class_title
 from mmran.errors import UserError
 from mmran.evaluation.postprocess import RAW
-from mmran.evaluation.predictions import CLASS_COLUMNS
+from mmran.evaluation.predictions import class_columns
 from mmran.report.figures import style
 from mmran.report.figures.rows import Row, labels, sentence, source
 from mmran.statistics.intervals import Bootstrap, interval
 from mmran.statistics.rows import Families
 
 _LEFT_INCHES, _HEAD_INCHES, _GAP_INCHES = 0.42, 0.25, 0.22
-_PANEL_INCHES = (style.WIDTH_INCHES - _LEFT_INCHES - 2 * _GAP_INCHES - 0.08) / 3
+MOST_COLUMNS = 3
+_PANEL_INCHES = (style.WIDTH_INCHES - _LEFT_INCHES - (MOST_COLUMNS - 1) * _GAP_INCHES - 0.08) / MOST_COLUMNS
 _LEGEND_TOP_INCHES, _ENTRY_INCHES = 0.42, 0.146
 CORNER = 0.3
 """Side of the upper left corner that is enlarged where curves crowd."""
@@ -75,7 +76,7 @@ def _limits(curve: Curve, rates: NDArray[np.float64]) -> Curve:
 
 def class_auc(row: Row, k: int) -> float:
     """AUC of class `k` against the others as in the tables, within folds and averaged over seeds; NaN if undefined."""
-    value = row.summary.variants[RAW][f"auc_{CLASS_NAMES[k]}"]
+    value = row.summary.variants[RAW][f"auc_{row.classes[k]}"]
     return math.nan if value is None else value
 
 
@@ -83,7 +84,9 @@ def class_curve(row: Row, k: int) -> Curve:
     """ROC curve of class `k` against the others, folds pooled, the mean over the seeds."""
     return mean_curve(
         [
-            roc_curve((cases["label"] == k + 1).to_numpy(), cases[CLASS_COLUMNS[k]].to_numpy(dtype=np.float64))
+            roc_curve(
+                (cases["label"] == k + 1).to_numpy(), cases[class_columns(row.classes)[k]].to_numpy(dtype=np.float64)
+            )
             for cases in row.classified()
         ]
     )
@@ -95,14 +98,17 @@ def draw(spec: FigureSpec, rows: Sequence[Row]) -> style.Drawing:
     if not classifying:
         return style.message(spec.title, "No network of this figure predicts classes.")
     legend_inches = _LEGEND_TOP_INCHES + (len(classifying) + 1) * _ENTRY_INCHES + 0.1
-    figure = style.new_figure(_HEAD_INCHES + _PANEL_INCHES + legend_inches)
+    classes = classifying[0].classes
+    band_inches = _HEAD_INCHES + _PANEL_INCHES + legend_inches
+    figure = style.new_figure(-(-len(classes) // MOST_COLUMNS) * band_inches)
     undefined = []
     bounds = auc_bounds(classifying)
-    for k, title in enumerate(style.CLASS_TITLES):
-        left = _LEFT_INCHES + k * (_PANEL_INCHES + _GAP_INCHES)
-        axes = style.place(figure, left, _HEAD_INCHES, _PANEL_INCHES, _PANEL_INCHES)
-        axes.set_title(title, fontsize=8, pad=4)
-        _frame(axes, first=k == 0)
+    for k, name in enumerate(classes):
+        band, column = divmod(k, MOST_COLUMNS)
+        left = _LEFT_INCHES + column * (_PANEL_INCHES + _GAP_INCHES)
+        axes = style.place(figure, left, band * band_inches + _HEAD_INCHES, _PANEL_INCHES, _PANEL_INCHES)
+        axes.set_title(class_title(name), fontsize=8, pad=4)
+        _frame(axes, first=column == 0)
         areas = [class_auc(row, k) for row in classifying]
         if any(math.isnan(area) for area in areas):
             undefined.append(_say_undefined(axes, k, classifying))
@@ -118,10 +124,10 @@ def auc_bounds(rows: Sequence[Row]) -> list[list[tuple[float, float] | None]]:
     tested = [row.tested() for row in rows]
     try:
         bootstrap = Bootstrap(Families.of(tested[0]))
-        found = [[interval(row, f"auc_{name}", bootstrap) for name in CLASS_NAMES] for row in tested]
+        found = [[interval(row, f"auc_{name}", bootstrap) for name in row.classes] for row in tested]
     except UserError:
         # One family or one class: the caption does not mention intervals.
-        return [[None] * len(CLASS_NAMES) for _ in rows]
+        return [[None] * len(row.classes) for row in rows]
     return [
         [None if one.low is None or one.high is None else (one.low, one.high) for one in of_row] for of_row in found
     ]
@@ -203,7 +209,7 @@ def _say_undefined(axes: Axes, k: int, rows: Sequence[Row]) -> str:
         The same as a sentence.
     """
     article = "No" if not any((row.cases["label"] == k + 1).any() for row in rows) else "Every"
-    said = f"{article} test slice is of class {style.CLASS_TITLES[k]}: its curve and AUC are not defined."
+    said = f"{article} test slice is of class {class_title(rows[0].classes[k])}: its curve and AUC are not defined."
     axes.text(0.5, 0.5, textwrap.fill(said, 28), ha="center", va="center", color="0.25", fontsize=8)
     return said
 
@@ -211,9 +217,10 @@ def _say_undefined(axes: Axes, k: int, rows: Sequence[Row]) -> str:
 def _caption(
     spec: FigureSpec, rows: Sequence[Row], classifying: Sequence[Row], undefined: Sequence[str], intervals: bool
 ) -> str:
+    others = {2: "other", 3: "other two"}.get(len(classifying[0].classes), "others")
     brackets = ", with 95 % intervals over patient families in brackets" if intervals else ""
     sentences = [
-        f"{spec.title}. Each class against the other two; curves pool the folds, AUC is within folds{brackets}. An "
+        f"{spec.title}. Each class against the {others}; curves pool the folds, AUC is within folds{brackets}. An "
         "inset enlarges the upper left corner where curves crowd.",
         *undefined,
     ]

@@ -9,6 +9,7 @@ import pandas as pd
 from mmran.config.figures import FigureSpec
 from mmran.evaluation.cases import read_cases
 from mmran.evaluation.postprocess import RAW
+from mmran.evaluation.predictions import classes_of
 from mmran.evaluation.summary import Summary
 from mmran.report.notes import join
 from mmran.report.results import read_summary, refuse_mixing, spec_digest
@@ -46,6 +47,11 @@ class Row:
     def classifies(self) -> bool:
         """Whether the network predicts classes."""
         return bool(self.cases["predicted"].notna().any())
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the data set's classes."""
+        return classes_of(self.cases)
 
     @property
     def seeds(self) -> list[int]:

@@ -10,12 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-from mmran.data.cheng import CLASS_NAMES
-
 WIDTH_INCHES = 7.16
 """Width of a page in inches, both columns of the journal."""
 DPI = 300
-CLASS_TITLES = tuple("pituitary tumor" if name == "pituitary" else name for name in CLASS_NAMES)
 
 RC: dict[str, Any] = {
     # DejaVu Sans comes with matplotlib, so text has the same layout on every machine; viewers without it fall back.
