@@ -41,6 +41,11 @@ rule convert:
             if "classes" in CONFIG.values["data"]
             else []
         ),
+        tasks=(
+            ["--tasks", *CONFIG.values["data"]["tasks"]]
+            if "tasks" in CONFIG.values["data"]
+            else []
+        ),
         tumor_values=(
             ["--tumor-values", *CONFIG.values["data"]["tumor_values"]]
             if "tumor_values" in CONFIG.values["data"]
@@ -50,7 +55,7 @@ rule convert:
     shell:
         logged(
             "python -m mmran --job {params.job:q} convert {input.source:q} --output {output.store:q}"
-            " --field-of-view-mm {params.field_of_view_mm} {params.classes} {params.tumor_values}"
+            " --field-of-view-mm {params.field_of_view_mm} {params.classes} {params.tasks} {params.tumor_values}"
             " {params.keep_going}"
         )
 

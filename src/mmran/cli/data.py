@@ -9,6 +9,7 @@ from pathlib import Path
 from mmran.cli.experiments import config_argument, configuration_files
 from mmran.cli.verb import Verb
 from mmran.data.published import CLASSES, FIELD_OF_VIEW_MM
+from mmran.data.tasks import TASKS
 from mmran.errors import UserError
 
 _MOST_NAMED = 12
@@ -82,6 +83,13 @@ def _convert_arguments(parser: ArgumentParser) -> None:
         help=f"classes in the order of their labels, which count from 1 (default: {' '.join(CLASSES)})",
     )
     parser.add_argument(
+        "--tasks",
+        nargs="+",
+        choices=TASKS,
+        default=TASKS,
+        help="what a table is for: without masks classification alone, without labels segmentation alone",
+    )
+    parser.add_argument(
         "--tumor-values",
         type=float,
         nargs="+",
@@ -101,6 +109,7 @@ def _convert(arguments: Namespace) -> None:
             arguments.output,
             field_of_view_mm=arguments.field_of_view_mm,
             classes=arguments.classes,
+            tasks=arguments.tasks,
             tumor_values=arguments.tumor_values,
             keep_going=arguments.keep_going,
             on_progress=show,

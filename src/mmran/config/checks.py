@@ -11,7 +11,7 @@ from mmran.config.schema import schema
 from mmran.config.tables import EVIDENCE, NEAREST
 from mmran.data.augmentation import Augmentation
 from mmran.errors import UserError, known_names
-from mmran.networks import option_names, stride_of
+from mmran.networks import needs_both_tasks, option_names, stride_of, tasks_of
 
 # Other kinds show every variant, or do not depend on the masks.
 _KINDS_WITH_VARIANT = ("outlines", "cases", "forest")
@@ -185,14 +185,45 @@ _NEEDED: dict[str, list[str]] = {
 }
 
 
-def refuse_class_count(name: str, network: Mapping[str, Any]) -> None:
-    """Refuse a number of classes in an experiment, which follows from `data.classes`.
+_DERIVED = {"n_classes": "data.classes", "tasks": "data.tasks"}
+"""Options of networks that follow from the data -> from what."""
+
+
+def refuse_derived(name: str, network: Mapping[str, Any]) -> None:
+    """Refuse options of an experiment's network that follow from the data.
 
     Raises:
-        UserError: names the experiment.
+        UserError: names the experiment and the option.
     """
-    if "n_classes" in network:
-        raise UserError(f"config: experiments.{name}: network.n_classes follows from data.classes; remove it")
+    for key, source in _DERIVED.items():
+        if key in network:
+            raise UserError(f"config: experiments.{name}: network.{key} follows from {source}; remove it")
+
+
+def taught(network: str, tasks: Sequence[str]) -> tuple[str, ...] | None:
+    """The tasks of a network that data can teach it; None if these are all of its tasks, or none of them."""
+    own = tasks_of(network)
+    kept = tuple(task for task in own if task in tasks)
+    return kept if kept and kept != own else None
+
+
+def check_tasks(experiment: Experiment, tasks: Sequence[str]) -> None:
+    """Refuse a network that cannot learn from the data.
+
+    Args:
+        experiment: resolved, shown by a table or figure.
+        tasks: what the data are for.
+
+    Raises:
+        UserError: names the experiment, its network, and what the data lack.
+    """
+    network = experiment.network.name
+    lacking = [task for task in tasks_of(network) if task not in tasks]
+    if lacking and (lacking == list(tasks_of(network)) or needs_both_tasks(network)):
+        raise UserError(
+            f"config: experiments.{experiment.name}: network {network} needs data for {lacking[0]}, but data.tasks is "
+            f"[{', '.join(tasks)}]; remove its rows from tables and figures"
+        )
 
 
 def check_experiment(experiment: Experiment, classes: Sequence[str]) -> None:
@@ -214,7 +245,7 @@ def check_experiment(experiment: Experiment, classes: Sequence[str]) -> None:
             "its constructor the option n_classes"
         )
     alpha = experiment.loss.focal_alpha
-    if isinstance(alpha, tuple) and len(alpha) != len(classes):
+    if isinstance(alpha, tuple) and classes and len(alpha) != len(classes):
         raise UserError(f"{where}: loss.focal_alpha has {len(alpha)} factors, expected one per class: {len(classes)}")
     for key in network.arguments:
         if known is not None and key not in known:

@@ -13,8 +13,10 @@ from mmran.config.checks import (
     check_names,
     check_numbers,
     check_results,
+    check_tasks,
     lookup,
-    refuse_class_count,
+    refuse_derived,
+    taught,
 )
 from mmran.config.claims import Claim, ComparisonSpec
 from mmran.config.experiment import COMMON_TO_NETWORKS, Experiment, WeightsFile
@@ -28,6 +30,7 @@ from mmran.config.tables import NEAREST, TableSpec
 from mmran.config.typed import as_typed
 from mmran.data.protocol import Protocol
 from mmran.data.published import CLASSES
+from mmran.data.tasks import TASKS
 from mmran.errors import UserError
 from mmran.networks import classifies
 
@@ -77,6 +80,8 @@ class Config:
         _ = config.comparison
         for name in config.all_experiments():
             check_experiment(config._resolved(name, code={}), config.classes)
+        for name in config.experiments():
+            check_tasks(config._resolved(name, code={}), config.tasks)
         return config
 
     @property
@@ -88,6 +93,11 @@ class Config:
     def classes(self) -> tuple[str, ...]:
         """Names of the classes in the order of their labels."""
         return classes_of(self.values)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What the data are for: "segmentation", "classification", or both."""
+        return tuple(task for task in TASKS if task in self.values["data"].get("tasks", TASKS))
 
     @property
     def source(self) -> list[str] | None:
@@ -268,9 +278,12 @@ class Config:
         values.pop("resources", None)
         network = values["network"]
         network["name"] = self.values.get("networks", {}).get(network["name"], network["name"])
-        refuse_class_count(name, network)
-        # Networks build the published number of classes by themselves, so that specifications of the paper say no more.
-        if len(self.classes) != len(CLASSES) and classifies(network["name"]):
+        refuse_derived(name, network)
+        # The paper's data have both tasks and as many classes as networks build by themselves: its specifications do
+        # not repeat it.
+        if kept := taught(network["name"], self.tasks):
+            network["tasks"] = list(kept)
+        if len(self.classes) not in (0, len(CLASSES)) and classifies(network["name"]):
             network["n_classes"] = len(self.classes)
         return Experiment.from_values({"name": name, "code": code, **values})
 

@@ -62,6 +62,7 @@ class NetworkSpec:
         mask_prior: tumor probability that untrained masks start at: a number between 0 and 1; "data", the share of
             tumor pixels in the training slices; None, torch's own start.
         encoder_weights: published weights that the encoder starts from; None, random ones.
+        tasks: those of its tasks that the data can teach it; None for all of them.
     """
 
     name: str
@@ -69,6 +70,7 @@ class NetworkSpec:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     mask_prior: float | str | None = None
     encoder_weights: WeightsFile | None = None
+    tasks: tuple[str, ...] | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -79,7 +81,8 @@ class NetworkSpec:
         """The plain mapping, as in the configuration: options beside name and width."""
         values = {"name": self.name, "mask_prior": self.mask_prior, **self.arguments}
         weights = self.encoder_weights
-        return values | ({"encoder_weights": dataclasses.asdict(weights)} if weights else {})
+        values |= {"encoder_weights": dataclasses.asdict(weights)} if weights else {}
+        return values | ({} if self.tasks is None else {"tasks": list(self.tasks)})
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "NetworkSpec":
@@ -89,7 +92,8 @@ class NetworkSpec:
         weights = options.pop("encoder_weights", None)
         if weights is not None:
             weights = WeightsFile(**weights) if isinstance(weights, Mapping) else WeightsFile(weights)
-        return cls(name, float(width), options, mask_prior=prior, encoder_weights=weights)
+        tasks = options.pop("tasks", None)
+        return cls(name, float(width), options, prior, weights, None if tasks is None else tuple(tasks))
 
 
 COMMON_TO_NETWORKS = frozenset({"width", "mask_prior"})

@@ -25,6 +25,9 @@ PHANTOM, CONVERT, VERIFY = "phantom", "convert", "verify"
 COMPARED = ("intervals", "comparisons", "perclass", "strata", "worst", "calibration", "reliability", "claims")
 """What `mmran compare` writes, each as csv."""
 
+_CONVERTED = ("field_of_view_mm", "keep_going", "classes", "tasks", "tumor_values")
+"""Values of `data` that decide what `convert` writes."""
+
 TABLE_FILES = ("csv", "md", "tex", "html")
 FIGURE_FILES = ("svg", "png", "pdf", "txt")
 
@@ -137,9 +140,7 @@ class _Planner:
     def add_data(self) -> None:
         """Conversion, audit, and splits, and the phantom if it is the source."""
         data, inputs = self.config.values["data"], []
-        values = {
-            key: data[key] for key in ("field_of_view_mm", "keep_going", "classes", "tumor_values") if key in data
-        }
+        values = {key: data[key] for key in _CONVERTED if key in data}
         if self.config.source is None:
             self.add(PHANTOM, data["phantom"], self.config.stage_code("phantom"), outputs=["phantom"])
             inputs = [PHANTOM]

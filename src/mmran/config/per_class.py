@@ -4,13 +4,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mmran.data.published import CLASSES
+from mmran.data.tasks import SEGMENTATION
 from mmran.errors import UserError
 from mmran.metrics.names import METRICS, names_of
 
 
 def classes_of(values: Mapping[str, Any]) -> tuple[str, ...]:
-    """The classes of a merged configuration; the published ones where it names none, or something else."""
+    """The classes of a merged configuration; the published ones where it names none, or something else.
+
+    Data for segmentation alone have no classes.
+    """
     data = values.get("data")
+    tasks = data.get("tasks") if isinstance(data, Mapping) else None
+    if tasks == [SEGMENTATION]:
+        return ()
     classes = data.get("classes") if isinstance(data, Mapping) else None
     if isinstance(classes, list) and classes and all(isinstance(name, str) for name in classes):
         return tuple(classes)
@@ -46,9 +53,11 @@ def _table(name: str, shown: Mapping[str, Any], classes: Sequence[str], absent: 
     metrics = _named(shown["metrics"], classes)
     if unknown := [one for one in metrics if one in absent]:
         raise UserError(
-            f"config: tables.{name}.metrics: {unknown[0]} is of no class in data.classes ({', '.join(classes)}); "
+            f"config: tables.{name}.metrics: {unknown[0]} is of no class of the data ({', '.join(classes) or 'none'}); "
             "auc_{class} has a column for each"
         )
+    if not metrics:
+        raise UserError(f"config: tables.{name}.metrics: the data have no classes; remove the table with null")
     return {**shown, "metrics": metrics, "rows": rows}
 
 

@@ -10,12 +10,13 @@ import yaml
 from mmran.data.classes import NAME_PATTERN
 from mmran.data.protocol import APART, METHODS
 from mmran.data.published import CLASSES
+from mmran.data.tasks import TASKS
 from mmran.errors import UserError, known_names
 from mmran.metrics.names import METRICS, metric_names
 
 _PATH = Path(__file__).with_name("schema.yaml")
 
-_NAMES: dict[str, Iterable[str]] = {"method": METHODS, "apart": APART}
+_NAMES: dict[str, Iterable[str]] = {"method": METHODS, "apart": APART, "task": TASKS}
 """Definition of the schema -> the registry that holds its names."""
 
 

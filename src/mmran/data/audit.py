@@ -57,11 +57,7 @@ def audit(store: SliceStore, on_progress: Callable[[int, int], None] | None = No
         sizes=_sizes(index),
         intensities=Intensities(store.image_type.name, findings["low"].min().item(), findings["high"].max().item()),
         tumor_mm2=_spread(index["tumor_px"] * index["spacing_mm"] ** 2),
-        masks=Masks(
-            empty=tuple(index.loc[index["tumor_px"] == 0, "slice"].tolist()),
-            components={str(n): count for n, count in sorted(Counter(findings["n_components"]).items())},
-            with_holes=tuple(findings.index[findings["n_hole_px"] > 0].tolist()),
-        ),
+        masks=_masks(index, findings) if store.has_masks else None,
         borders=_borders(findings) if store.has_borders else None,
         contrast=orientation(findings),
         duplicates=tuple(
@@ -142,6 +138,14 @@ def _classes(index: pd.DataFrame, classes: Sequence[str]) -> dict[str, ClassCoun
     }
 
 
+def _masks(index: pd.DataFrame, findings: pd.DataFrame) -> Masks:
+    return Masks(
+        empty=tuple(index.loc[index["tumor_px"] == 0, "slice"].tolist()),
+        components={str(n): count for n, count in sorted(Counter(findings["n_components"]).items())},
+        with_holes=tuple(findings.index[findings["n_hole_px"] > 0].tolist()),
+    )
+
+
 def _families(index: pd.DataFrame, classes: Sequence[str]) -> Families:
     members = {str(name): tuple(sorted(group.unique())) for name, group in index.groupby("family")["pid"]}
     several = {name: pids for name, pids in members.items() if len(pids) > 1}
@@ -150,7 +154,7 @@ def _families(index: pd.DataFrame, classes: Sequence[str]) -> Families:
         n=len(members),
         of_several_pids=several,
         slices_of_these=len(part),
-        classes_of_these=tuple(classes[label - 1] for label in sorted(part["label"].unique())),
+        classes_of_these=tuple(classes[label - 1] for label in sorted(part["label"].unique()) if classes),
     )
 
 

@@ -168,8 +168,8 @@ class Audit:
         sizes: native size `{H}x{W}` -> counts.
         intensities: of all images.
         tumor_mm2: spread of the tumor area over the slices.
-        masks, borders, contrast: masks on their own, against their polygons, and against their images; `borders` is
-            None where the source has no polygons.
+        masks, borders, contrast: masks on their own, against their polygons, and against their images; `masks` is None
+            where the source has none, and `borders` where it has no polygons.
         duplicates: groups of slices with the same pixels.
         labels: patients and families of several classes.
         cvind: the published folds; None where the source had none.
@@ -188,7 +188,7 @@ class Audit:
     sizes: dict[str, SizeCount]
     intensities: Intensities
     tumor_mm2: Spread
-    masks: Masks
+    masks: Masks | None
     borders: Borders | None
     contrast: Contrast
     duplicates: tuple[tuple[int, ...], ...]

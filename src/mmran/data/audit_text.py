@@ -108,6 +108,8 @@ def _images(audit: Audit) -> list[str]:
 
 def _masks(audit: Audit) -> list[str]:
     masks, area, borders = audit.masks, audit.tumor_mm2, audit.borders
+    if masks is None:
+        return ["Masks", "", _paragraph("the source has none: networks learn classes alone")]
     components = ", ".join(f"{count} in {n} masks" for count, n in masks.components.items())
     return [
         "Masks",

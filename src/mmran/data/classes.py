@@ -36,7 +36,7 @@ def checked_classes(names: Sequence[str], where: str) -> tuple[str, ...]:
 
 
 def classes_attribute(classes: Sequence[str]) -> dict[str, str]:
-    """The HDF5 attribute that says the classes; none for the published ones."""
+    """The HDF5 attribute that says the classes, an empty list where there are none; absent for the published ones."""
     return {} if tuple(classes) == CLASSES else {"classes": json.dumps(list(classes))}
 
 

@@ -30,6 +30,7 @@ from mmran.data.sources import Entry, Source, open_source
 from mmran.data.store import DEFAULT_LAYOUT, INDEX_NAME, INDEX_TYPES, LeftOut, SliceStore, narrow, slice_digest
 from mmran.data.store_writer import WaitingSlice, write_store
 from mmran.data.tables import Table, read_tables, table_of
+from mmran.data.tasks import CLASSIFICATION, SEGMENTATION, TASKS, checked_tasks
 from mmran.errors import UserError
 from mmran.files import atomic_path, sha256_file
 from mmran.machine import available_cpus
@@ -48,6 +49,7 @@ def convert(
     *,
     field_of_view_mm: float = FIELD_OF_VIEW_MM,
     classes: Sequence[str] = CLASSES,
+    tasks: Sequence[str] = TASKS,
     tumor_values: Sequence[float] = (),
     keep_going: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
@@ -60,6 +62,7 @@ def convert(
         output: the store; it and its index appear when both are complete.
         field_of_view_mm: side of the imaged square, from which the pixel spacing of each size of `.mat` files follows.
         classes: names of the classes in the order of their labels.
+        tasks: "segmentation" for a table without classes, "classification" for one without masks, or both.
         tumor_values: values that mean tumor in the masks of tables; every value but 0 if empty.
         keep_going: leave out unusable files and list them in the store, instead of raising.
         on_progress: called with the number of slices read and, except in volumes, the number of all slices.
@@ -70,11 +73,14 @@ def convert(
     output = Path(output)
     if not field_of_view_mm > 0 or field_of_view_mm == float("inf"):
         raise UserError(f"field of view {field_of_view_mm} mm: expected a positive number")
-    classes = checked_classes(classes, "classes")
+    tasks = checked_tasks(tasks, "tasks")
+    classes = checked_classes(classes, "classes") if CLASSIFICATION in tasks else ()
     refuse_values(tumor_values)
     tables = _tables_of(sources)
+    if tasks != TASKS and not tables:
+        raise UserError(f"tasks: {tasks[0]} alone is for tables (slices.csv); .mat files have masks and classes")
     with ExitStack() as stack:
-        source = read_tables(tables, classes) if tables else stack.enter_context(open_source(sources))
+        source = read_tables(tables, classes, tasks) if tables else stack.enter_context(open_source(sources))
         # Blocks close in reverse order: the store is in place before its index is.
         index_path = stack.enter_context(atomic_path(output.with_name(INDEX_NAME)))
         store_path = stack.enter_context(atomic_path(output))
@@ -100,6 +106,7 @@ def convert(
             spill,
             layout="table" if tables else DEFAULT_LAYOUT,
             classes=classes,
+            has_masks=SEGMENTATION in tasks,
             folds=np.array([known_folds.get(number, 0) for number in index["slice"]], dtype="<i4"),
             rejects=[LeftOut(error.file, error.reason) for error in rejects.found],
             ignored=[LeftOut(error.file, error.reason) for error in source.ignored],

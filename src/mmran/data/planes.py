@@ -30,7 +30,7 @@ class Plane:
         row: the line of the table.
         number: the slice number.
         image: the opened image.
-        mask: the opened mask.
+        mask: the opened mask; None in a data set without masks.
         i: position of the slice in both files, from zero.
         n: number of slices of the image.
         tumor_values: values of the mask that are tumor; empty where every value but 0 is.
@@ -39,7 +39,7 @@ class Plane:
     row: TableRow
     number: int
     image: ImageFile
-    mask: ImageFile
+    mask: ImageFile | None
     i: int
     n: int
     tumor_values: tuple[float, ...]
@@ -60,18 +60,7 @@ class Plane:
             raise SliceError(
                 self.file, f"has {pixels.shape[1]} x {pixels.shape[0]} px, expected at most {LARGEST_SIDE}"
             )
-        mask = self.mask.read(self.i).pixels
-        mask_file = _named(self.row.mask, self.i, self.n)
-        if mask.shape != pixels.shape:
-            raise SliceError(
-                mask_file,
-                f"mask is {mask.shape[1]} x {mask.shape[0]}, but its image {self.file} "
-                f"{pixels.shape[1]} x {pixels.shape[0]}",
-            )
-        values = self.tumor_values or tumor_values([mask], mask_file)
-        tumor = np.isin(mask, values)
-        if not tumor.any():
-            raise SliceError(mask_file, "mask is empty, expected at least one tumor pixel; remove the line")
+        tumor = self._tumor((pixels.shape[0], pixels.shape[1]))
         item = Slice(
             self.number,
             self.row.label,
@@ -81,6 +70,22 @@ class Plane:
             np.empty((0, 2)),
         )
         return item, self._spacing_mm(sides)
+
+    def _tumor(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
+        """(H, W), the pixels of the tumor; none in a data set without masks."""
+        if self.mask is None or self.row.mask is None:
+            return np.zeros(shape, dtype=bool)
+        mask = self.mask.read(self.i).pixels
+        mask_file = _named(self.row.mask, self.i, self.n)
+        if mask.shape != shape:
+            raise SliceError(
+                mask_file,
+                f"mask is {mask.shape[1]} x {mask.shape[0]}, but its image {self.file} {shape[1]} x {shape[0]}",
+            )
+        tumor = np.isin(mask, self.tumor_values or tumor_values([mask], mask_file))
+        if not tumor.any():
+            raise SliceError(mask_file, "mask is empty, expected at least one tumor pixel; remove the line")
+        return tumor
 
     def _spacing_mm(self, sides: tuple[float, float] | None) -> float:
         if self.row.spacing_mm is not None:
@@ -156,8 +161,13 @@ def planes(
 
 def _planes_of(plan: PlannedRow, values: tuple[float, ...], ignored: list[SliceError]) -> Iterator[Plane]:
     row = plan.row
-    image, mask = _opened(row.image, row.where), _opened(row.mask, row.where)
-    n, n_mask = image.open(), mask.open()
+    image = _opened(row.image, row.where)
+    n = image.open()
+    if row.mask is None:
+        yield from (Plane(row, plan.first + i, image, None, i, n, ()) for i in range(n))
+        return
+    mask = _opened(row.mask, row.where)
+    n_mask = mask.open()
     if n != n_mask:
         raise SliceError(str(row.mask), f"mask has {n_mask} slices, but its image {row.image} {n}")
     if isinstance(image, Nifti) != isinstance(mask, Nifti):
@@ -165,7 +175,7 @@ def _planes_of(plan: PlannedRow, values: tuple[float, ...], ignored: list[SliceE
             str(row.mask), f"mask is of another format than its image {row.image}, expected both NIfTI or both pictures"
         )
     if isinstance(image, Nifti) and isinstance(mask, Nifti):
-        _refuse_other_place(row, image, mask)
+        _refuse_other_place(row, row.mask, image, mask)
     with_tumor: Sequence[int] = range(n)
     if n > 1:
         masks = [mask.read(i).pixels for i in range(n)]
@@ -201,11 +211,11 @@ def tumor_values(masks: Sequence[NDArray[np.generic]], file: str) -> tuple[float
     return tuple(found) or (1.0,)
 
 
-def _refuse_other_place(row: TableRow, image: Nifti, mask: Nifti) -> None:
+def _refuse_other_place(row: TableRow, mask_path: Path, image: Nifti, mask: Nifti) -> None:
     difference = float(np.abs(image.affine - mask.affine).max())
     if not difference <= AFFINE_TOLERANCE_MM:
         raise SliceError(
-            str(row.mask),
+            str(mask_path),
             f"mask has another affine than its image {row.image} (by up to {difference:.3g} mm), expected the same; "
             "resample the mask to the image",
         )

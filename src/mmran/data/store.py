@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from mmran.data.classes import classes_attribute, read_classes
 from mmran.data.pids import pid_family
+from mmran.data.tasks import CLASSIFICATION, SEGMENTATION
 from mmran.errors import UserError
 from mmran.files import sha256_file
 
@@ -129,7 +130,9 @@ class SliceStore:
     Attributes:
         path: the store.
         index: one line per slice in the order of the numbers, see `INDEX_TYPES`.
-        classes: names of the classes in the order of the labels, which count from 1.
+        classes: names of the classes in the order of the labels, which count from 1; empty without classes, where every
+            label is 1.
+        has_masks: whether the data set has masks; without, all are empty.
         digest: SHA-256 of the content; equal digests mean equal slices and classes.
         slice_digests: (n, 32) uint8, the digest of each slice in index order.
         layout: what the slices came from, "cjdata" (`.mat` files) or "table" (images that a table names).
@@ -170,6 +173,7 @@ class SliceStore:
     def _read_header(self, file: h5py.File) -> None:
         self.digest = str(file.attrs["digest"])
         self.classes = read_classes(file.attrs)
+        self.has_masks = bool(file.attrs.get("masks", True))
         self.layout = str(file.attrs.get("layout", DEFAULT_LAYOUT))
         self.rejects = _left_out(file["rejects"][()])
         self.ignored = _left_out(file["ignored"][()])
@@ -215,6 +219,11 @@ class SliceStore:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """What networks can learn here: "segmentation", "classification", or both."""
+        return (*([SEGMENTATION] if self.has_masks else []), *([CLASSIFICATION] if self.classes else []))
 
     @property
     def groups(self) -> list[str]:

@@ -59,6 +59,7 @@ def write_store(
     *,
     layout: str,
     classes: Sequence[str],
+    has_masks: bool,
     folds: NDArray[np.int32],
     rejects: Sequence[LeftOut],
     ignored: Sequence[LeftOut],
@@ -71,7 +72,8 @@ def write_store(
         slices: in index order.
         spill: the file that holds their pixels and borders.
         layout: what the slices came from: "cjdata" for `.mat` files, "table" for images that a table names.
-        classes: names of the classes in the order of the labels.
+        classes: names of the classes in the order of the labels; empty where there are none.
+        has_masks: whether the masks mean something; they are empty otherwise.
         folds: (n,) published folds, 0 where unknown.
         rejects: files that should have been slices.
         ignored: files of other kinds.
@@ -92,6 +94,8 @@ def write_store(
         if layout != DEFAULT_LAYOUT:  # absent in stores of `.mat` files, which keep their bytes
             file.attrs["layout"] = layout
         file.attrs.update(classes_attribute(classes))
+        if not has_masks:  # absent in stores with masks, which keep their bytes
+            file.attrs["masks"] = False
         file.attrs["digest"] = store_digest(digests, folds, classes)
         file["rejects"] = left_out_bytes(rejects)
         file["ignored"] = left_out_bytes(ignored)

@@ -2,7 +2,7 @@
 
 The csv has one line per image with the columns `image`, `mask`, `label`, and `patient`, and optionally `slice`,
 `family`, `spacing_mm`, and `fold`. Images and masks are pictures or NIfTI; a line may name a volume and its mask, which
-become slices.
+become slices. A data set for segmentation alone needs no `label`, one for classification alone no `mask`.
 """
 
 import csv
@@ -17,10 +17,12 @@ from pathlib import Path
 from mmran.data.images.nifti import SUFFIXES as NIFTI_SUFFIXES
 from mmran.data.matlab import SliceError
 from mmran.data.pids import PID_PATTERN
+from mmran.data.tasks import CLASSIFICATION, SEGMENTATION, TASKS
 from mmran.errors import UserError, known_names
 
 TABLE_NAME = "slices.csv"
-REQUIRED = ("image", "mask", "label", "patient")
+NEEDED_FOR = {"image": TASKS, "mask": (SEGMENTATION,), "label": (CLASSIFICATION,), "patient": TASKS}
+"""Required column -> the tasks that need it."""
 OPTIONAL = ("slice", "family", "spacing_mm", "fold")
 FOLDERS = {"image": "images", "mask": "masks"}
 """Column -> folder beside the table in which a bare file name is looked up first."""
@@ -39,8 +41,8 @@ class TableRow:
     Attributes:
         where: table and line, for messages.
         image: its file.
-        mask: the file of its mask.
-        label: class, counted from 1.
+        mask: the file of its mask; None in a data set without masks.
+        label: class, counted from 1; 1 in a data set without classes.
         patient: identifier of the patient.
         family: patients with the same family stay together in a split by family; the patient if the table has none.
         number: slice number, of a volume's first slice.
@@ -50,7 +52,7 @@ class TableRow:
 
     where: str
     image: Path
-    mask: Path
+    mask: Path | None
     label: int
     patient: str
     family: str
@@ -91,12 +93,13 @@ def named_files(table: Path) -> list[Path]:
     return [_path_of(table, column, row[column]) for _, row in _lines(table) for column in FOLDERS if row.get(column)]
 
 
-def read_tables(tables: Sequence[Path], classes: Sequence[str]) -> Table:
+def read_tables(tables: Sequence[Path], classes: Sequence[str], tasks: Sequence[str] = TASKS) -> Table:
     """Read the lines of tables; the files that they name are looked up but not opened.
 
     Args:
         tables: the csv files.
         classes: names of the classes in the order of their labels.
+        tasks: what the data set is for; a column that no task needs is not read.
 
     Raises:
         UserError: a file is not a table, or a column is missing.
@@ -105,11 +108,13 @@ def read_tables(tables: Sequence[Path], classes: Sequence[str]) -> Table:
     step = numbering_step(values["image"] for lines in all_lines.values() for _, values in lines)
     n_before = 0
     for table, lines in all_lines.items():
-        for column in (name for name in (lines[0][1] if lines else {}) if name not in (*REQUIRED, *OPTIONAL)):
+        if lines:
+            _check_needed(table, tuple(lines[0][1]), tasks)
+        for column in (name for name in (lines[0][1] if lines else {}) if name not in (*_needed(tasks), *OPTIONAL)):
             found.ignored.append(SliceError(str(table), f"column {column!r} is not read"))
         for place, (line, values) in enumerate(lines, start=n_before + 1):
             try:
-                found.rows.append(_row(table, f"{table} line {line}", values, classes, place * step))
+                found.rows.append(_row(table, f"{table} line {line}", values, classes, tasks, place * step))
             except SliceError as error:
                 found.rejects.append(error)
         n_before += len(lines)
@@ -128,7 +133,9 @@ def _lines(table: Path) -> list[tuple[int, dict[str, str]]]:
             reader = csv.DictReader(file)
             names = [name.strip() for name in reader.fieldnames or ()]
             reader.fieldnames = names
-            _check_columns(table, names)
+            if twice := [name for name, n in Counter(names).items() if n > 1]:
+                raise UserError(f"{table}: has the column {twice[0]} twice; remove one")
+            _check_needed(table, names, ())
             return [(reader.line_num, _values(table, reader.line_num, row)) for row in reader]
     except OSError as error:
         raise UserError(f"{table}: cannot be read ({error.strerror}); expected a csv of images and masks") from error
@@ -136,14 +143,22 @@ def _lines(table: Path) -> list[tuple[int, dict[str, str]]]:
         raise UserError(f"{table}: is not a csv in UTF-8 ({error}); save it again as one") from error
 
 
-def _check_columns(table: Path, names: Sequence[str]) -> None:
-    if missing := [name for name in REQUIRED if name not in names]:
-        raise UserError(
-            f"{table}: lacks the column {missing[0]}; expected {','.join((*REQUIRED, *OPTIONAL))}, of which "
-            f"{', '.join(OPTIONAL)} are optional, found {','.join(names) or 'nothing'}"
-        )
-    if twice := [name for name, n in Counter(names).items() if n > 1]:
-        raise UserError(f"{table}: has the column {twice[0]} twice; remove one")
+def _needed(tasks: Sequence[str]) -> list[str]:
+    """The columns that a table of some tasks has; `image` and `patient` are in every table."""
+    return [name for name, needing in NEEDED_FOR.items() if needing == TASKS or set(needing) & set(tasks)]
+
+
+def _check_needed(table: Path, names: Sequence[str], tasks: Sequence[str]) -> None:
+    missing = [name for name in _needed(tasks) if name not in names]
+    if not missing:
+        return
+    name, needing = missing[0], NEEDED_FOR[missing[0]]
+    others = [task for task in tasks if task not in needing]
+    remedy = f"; without it, set data.tasks to [{', '.join(others)}]" if others and needing != TASKS else ""
+    raise UserError(
+        f"{table}: lacks the column {name}; expected {','.join((*NEEDED_FOR, *OPTIONAL))}, of which "
+        f"{', '.join(OPTIONAL)} are optional, found {','.join(names) or 'nothing'}{remedy}"
+    )
 
 
 def _values(table: Path, line: int, row: dict[str, str]) -> dict[str, str]:
@@ -163,14 +178,14 @@ def numbering_step(images: Iterable[str]) -> int:
 
 
 def _row(
-    table: Path, where: str, values: dict[str, str], classes: Sequence[str], automatic: int
+    table: Path, where: str, values: dict[str, str], classes: Sequence[str], tasks: Sequence[str], automatic: int
 ) -> TableRow:
     patient = _identifier(where, "patient", values["patient"])
     return TableRow(
         where,
         image=_existing(table, where, "image", values["image"]),
-        mask=_existing(table, where, "mask", values["mask"]),
-        label=_label(where, values["label"], classes),
+        mask=_existing(table, where, "mask", values["mask"]) if SEGMENTATION in tasks else None,
+        label=_label(where, values["label"], classes) if CLASSIFICATION in tasks else 1,
         patient=patient,
         family=_identifier(where, "family", values.get("family") or patient),
         number=_whole(where, "slice", values["slice"], _LARGEST_NUMBER) if "slice" in values else automatic,

@@ -34,6 +34,11 @@ def model_card(
     task = f"segments the tumor in {seen}{named}"
     if "segmentation" not in record.tasks:
         task = f"classifies the tumor in {seen} as {_either(record.classes)}"
+    low, high = images.tumor_mm2
+    tumors = (
+        f" Tumors of {low:.0f} to {high:.0f} mm². **Every training image shows a tumor**, so the network has never "
+        "seen an image without one: on a healthy slice, it may draw a mask and always names a class."
+    )
     few = " These are few families: the intervals are too narrow." if first.few_families else ""
     sections = [
         f"# {record.experiment}",
@@ -47,9 +52,7 @@ def model_card(
         "prediction = model.predict(image, spacing_mm=0.49)  # (height, width) array\n```",
         "## What it was trained on",
         f"{images.slices} slices of {', '.join(images.sizes)} pixels, {images.spacing_mm[0]:.3g} to "
-        f"{images.spacing_mm[1]:.3g} mm each. Tumors of {images.tumor_mm2[0]:.0f} to {images.tumor_mm2[1]:.0f} mm². "
-        "**Every training image shows a tumor**, so the network has never seen an image without one: on a healthy "
-        "slice, it may draw a mask and always names a class.",
+        f"{images.spacing_mm[1]:.3g} mm each.{tumors if high else ''}",
         "Before the network:",
         "\n".join(f"{i}. {step}" for i, step in enumerate(record.preprocessing, start=1)),
         "## Results",

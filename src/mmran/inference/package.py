@@ -72,7 +72,7 @@ def package(
         (temporary / SPEC).write_bytes(spec_text)
         measured = measured_intervals(folder, summary)
         write_csv(temporary / RESULTS, Interval, measured)
-        tasks = network_class(spec.network.name).tasks
+        tasks = spec.network.tasks or network_class(spec.network.name).tasks
         record = Package(
             format=FORMAT,
             experiment=experiment,

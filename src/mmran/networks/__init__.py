@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import inspect
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,13 +65,16 @@ def network_class(name: str) -> "type[Network]":
     return found
 
 
-def build(name: str, *, mask_prior: float | None = None, **options: Any) -> "Network":
+def build(
+    name: str, *, mask_prior: float | None = None, tasks: Sequence[str] | None = None, **options: Any
+) -> "Network":
     """A network with random weights, on the current default device.
 
     Args:
         name: as for `network_class`.
         mask_prior: probability of a tumor that the masks start near, or None for torch's own start, which is near
             one half. A network that only classifies has no use for it.
+        tasks: the ones that the data can teach it, if not all of its own; its `tasks` and its output have no others.
         **options: of the network's constructor.
 
     Raises:
@@ -78,6 +82,10 @@ def build(name: str, *, mask_prior: float | None = None, **options: Any) -> "Net
     """
     complete_options(name, options)
     network = network_class(name)(**options)
+    if tasks is not None:
+        kept = tuple(tasks)
+        network.tasks = kept  # type: ignore[misc]  # of this network alone
+        network.register_forward_hook(lambda _module, _images, output: output.only(kept))
     if mask_prior is not None and "segmentation" in network.tasks:
         start_masks = getattr(network, "start_masks", None)
         if start_masks is None:
@@ -148,14 +156,31 @@ def stride_of(name: str) -> int | None:
     return stride if isinstance(stride, int) else None
 
 
+def tasks_of(name: str) -> tuple[str, ...]:
+    """The tasks of a network, as its source says; both where the source does not say.
+
+    Raises:
+        UserError: unknown name.
+    """
+    return tuple(_literal(name, "tasks") or ("segmentation", "classification"))
+
+
 def classifies(name: str) -> bool:
     """Whether a network predicts classes, as its source says; True where the source does not say.
 
     Raises:
         UserError: unknown name.
     """
-    tasks = _literal(name, "tasks")
-    return tasks is None or "classification" in tasks
+    return "classification" in tasks_of(name)
+
+
+def needs_both_tasks(name: str) -> bool:
+    """Whether a network cannot train one of its tasks alone, as its source says.
+
+    Raises:
+        UserError: unknown name.
+    """
+    return bool(_literal(name, "inseparable"))
 
 
 def _literal(name: str, attribute: str) -> Any:

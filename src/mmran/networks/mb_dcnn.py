@@ -193,6 +193,7 @@ class MBDCNN(Network):
 
     stride = 16
     tasks = ("segmentation", "classification")
+    inseparable = True  # each of its networks guides the next one
     recipe = "mmran.training.mb_dcnn:Bootstrapping"
 
     def __init__(self, *, width: float = 1.0, backbone: str = "xception", n_classes: int = 3):

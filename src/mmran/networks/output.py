@@ -1,5 +1,6 @@
 """What every network is and returns, whatever its tasks."""
 
+from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
@@ -18,6 +19,11 @@ class NetworkOutput(NamedTuple):
     class_logits: Tensor | None = None
     auxiliary: tuple[Tensor, ...] = ()
 
+    def only(self, tasks: Sequence[str]) -> "NetworkOutput":
+        """The output without the tasks that are not among these."""
+        masks = self.mask_logits if "segmentation" in tasks else None
+        return self._replace(mask_logits=masks) if "classification" in tasks else NetworkOutput(masks)
+
 
 class Network(nn.Module):
     """What the training loop expects of a network.
@@ -29,6 +35,7 @@ class Network(nn.Module):
     Attributes:
         stride: height and width of the images must be multiples of it.
         tasks: some of "segmentation" and "classification".
+        inseparable: whether it cannot learn one of its tasks alone, from data that lack the other; False if absent.
         recipe: "module:Class" of the `Recipe` that trains it; `mmran.training.multitask:Multitask` trains most.
     """
 

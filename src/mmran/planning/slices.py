@@ -34,7 +34,7 @@ def count_slices(config: Config, protocol: str) -> Slices:
         return _listed(Path(found.path))
     n, patients, source = stored_slices(config)
     if found.patients_per_class is not None:
-        n = round(n * min(1.0, len(config.classes) * found.patients_per_class / patients))
+        n = round(n * min(1.0, max(1, len(config.classes)) * found.patients_per_class / patients))
     if found.fractions is not None:
         folds, shares = 1, found.fractions
     else:
@@ -77,6 +77,6 @@ def stored_slices(config: Config) -> tuple[int, int, str]:
         n = sum(patient(phantom["seed"], k).n_slices for k in range(phantom["patients"]))
         return n, phantom["patients"], "the phantom"
     if tables := [table for table in map(table_of, config.source) if table is not None and table.is_file()]:
-        lines = read_tables(tables, config.classes).rows
+        lines = read_tables(tables, config.classes, config.tasks).rows
         return len(lines), len({line.family for line in lines}), ", ".join(map(str, tables))
     return published.COUNTS["slices"], published.COUNTS["patients"], "the published data set"

@@ -92,9 +92,9 @@ def _predict_fold(
         theirs, own = (
             store.read(one, check=False)[1] for one in (neighbor, number)
         )  # both were checked for their thumbnails
-        mask = resized(theirs != 0, own.shape)
-        classes = np.eye(len(store.classes), dtype=np.float32)[labels[neighbor] - 1]
-        writer.add(number, SEED, fold, mask.astype(np.float32), classes)
+        mask = resized(theirs != 0, own.shape).astype(np.float32) if store.has_masks else None
+        classes = np.eye(len(store.classes), dtype=np.float32)[labels[neighbor] - 1] if store.classes else None
+        writer.add(number, SEED, fold, mask, classes)
 
 
 def resized(mask: NDArray[np.bool_], shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -162,7 +162,7 @@ class Families:
             raise UserError(
                 f"{row.label}: all test slices are of patient family {labels.index[0]}; statistics need at least two"
             )
-        if labels.nunique() < 2:
+        if row.classes and labels.nunique() < 2:
             name = row.classes[int(labels.iloc[0]) - 1]
             raise UserError(f"{row.label}: all test slices are of class {name}; statistics need at least two classes")
         return cls(tuple(map(str, labels.index)), labels.to_numpy(dtype=np.int64) - 1)

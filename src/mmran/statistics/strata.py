@@ -15,6 +15,8 @@ METRICS_BY_TASK = {"missed": ("dice", "n_missed", "n_no_overlap"), "predicted": 
 """Column that is empty without the task -> the metrics shown by stratum, counts as shares of the stratum."""
 SIZES = {1: "small", 2: "medium", 3: "large"}
 MR_PREFIX = "MR"
+ALL = ("all",)
+"""Stands for the only class where the data have none."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def strata_of(cases: pd.DataFrame) -> dict[str, "pd.Series[bool]"]:
     recognize the source.
     """
     classes = classes_of(cases)
-    found = {f"size: {name}": cases["size_tertile"] == tertile for tertile, name in SIZES.items()}
+    has_sizes = (cases["tumor_mm2"] > 0).any()
+    found = {f"size: {name}": cases["size_tertile"] == tertile for tertile, name in SIZES.items() if has_sizes}
     found |= {f"class: {name}": cases["label"] == i + 1 for i, name in enumerate(classes)}
     if "glioma" in classes:
         is_glioma, is_mr = cases["label"] == classes.index("glioma") + 1, cases["pid"].str.startswith(MR_PREFIX)
@@ -113,7 +116,7 @@ def examples(rows: Sequence[Row]) -> list[Example]:
         cases = row.seeds[0]
         if cases["missed"].isna().any():
             continue
-        for i, name in enumerate(row.classes):
+        for i, name in enumerate(row.classes or ALL):
             of_class = cases[cases["label"] == i + 1].sort_values(["dice", "slice"])
             if of_class.empty:
                 continue

@@ -35,7 +35,7 @@ def refuse_impossible(experiment: Experiment) -> None:
         prior = spec.mask_prior if starts_masks(spec.name) else None
         prior = _ANY_PRIOR if isinstance(prior, str) else prior
         with torch.device("meta"):
-            network = build(spec.name, mask_prior=prior, **spec.arguments)
+            network = build(spec.name, mask_prior=prior, tasks=spec.tasks, **spec.arguments)
         if spec.encoder_weights:
             load_encoder(network, spec.encoder_weights.verified())
         size = experiment.input.size

@@ -4,6 +4,7 @@ import torch
 
 from mmran.config.experiment import NetworkSpec
 from mmran.data.batches import ResidentSlices
+from mmran.data.tasks import SEGMENTATION
 from mmran.errors import UserError
 from mmran.networks import starts_masks
 
@@ -17,7 +18,8 @@ def choose_mask_prior(spec: NetworkSpec, training: ResidentSlices) -> float | No
         UserError: the training slices have no tumor pixels, or only tumor pixels.
     """
     asked = spec.mask_prior
-    if asked is None or not starts_masks(spec.name):
+    lacks_masks = spec.tasks is not None and SEGMENTATION not in spec.tasks
+    if asked is None or lacks_masks or not starts_masks(spec.name):
         return None
     if not isinstance(asked, str):
         return float(asked)

@@ -182,7 +182,7 @@ def make_recipe(experiment: Experiment, compute: Compute, mask_prior: float | No
         mask_prior: see `mmran.networks.build`; not needed if weights are loaded afterward.
     """
     spec = experiment.network
-    network = build(spec.name, mask_prior=mask_prior, **spec.arguments).to(compute.device)
+    network = build(spec.name, mask_prior=mask_prior, tasks=spec.tasks, **spec.arguments).to(compute.device)
     if experiment.training.channels_last:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's own stubs
     module, _, name = network.recipe.partition(":")

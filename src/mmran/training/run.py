@@ -13,9 +13,10 @@ from mmran.data.batches import ResidentSlices
 from mmran.data.published import CLASSES
 from mmran.data.splits import read_split
 from mmran.data.store import SliceStore
+from mmran.data.tasks import CLASSIFICATION
 from mmran.errors import UserError
 from mmran.files import atomic_path, locked, sha256_file, sweep_partial
-from mmran.networks import classifies
+from mmran.networks import tasks_of
 from mmran.training.checkpoint import CheckpointFolder
 from mmran.training.device import Compute
 from mmran.training.engine import train
@@ -122,7 +123,7 @@ def load_slices(trial: Trial, role: str, device: torch.device) -> ResidentSlices
     if chosen.empty:
         raise UserError(f"{trial.split}: fold {trial.fold} has no {role} slices; every fold needs train, val and test")
     with SliceStore(trial.store) as store:
-        _refuse_other_classes(trial, store)
+        _refuse_other_data(trial, store)
         options = trial.experiment.input
         return ResidentSlices.load(
             store,
@@ -134,11 +135,17 @@ def load_slices(trial: Trial, role: str, device: torch.device) -> ResidentSlices
         )
 
 
-def _refuse_other_classes(trial: Trial, store: SliceStore) -> None:
-    """Refuse slices of another number of classes than the network predicts."""
+def _refuse_other_data(trial: Trial, store: SliceStore) -> None:
+    """Refuse slices without what the network learns, or of another number of classes than it predicts."""
     network = trial.experiment.network
+    tasks = network.tasks or tasks_of(network.name)
+    if lacking := [task for task in tasks if task not in store.tasks]:
+        raise UserError(
+            f"{trial.store}: has no data for {lacking[0]}, which {trial.experiment.name} learns; set data.tasks to "
+            f"[{', '.join(store.tasks)}], and write the specification again"
+        )
     n = network.options.get("n_classes", len(CLASSES))
-    if len(store.classes) != n and classifies(network.name):
+    if len(store.classes) != n and CLASSIFICATION in tasks:
         raise UserError(
             f"{trial.store}: has the classes {', '.join(store.classes)}, but {trial.experiment.name} predicts {n}; "
             "name them in data.classes, and write the specification again"

@@ -25,12 +25,14 @@ class Staged(Multitask):
     """
 
     def stages(self) -> tuple[Stage, ...]:
-        """The two stages.
+        """The two stages, or one where the data lack masks or classes.
 
         Raises:
             UserError: fewer epochs than stages.
         """
         epochs = self.experiment.training.epochs
+        if len(self.network.tasks) < 2:
+            return (Stage(SEGMENTATION if SEGMENTATION in self.network.tasks else JOINT, epochs),)
         if epochs < 2:
             raise UserError(f"training.epochs: {epochs} is too few for the two stages of y-net; set 2 or more")
         return Stage(SEGMENTATION, epochs // 2), Stage(JOINT, epochs - epochs // 2)

@@ -152,7 +152,8 @@ def plan_search(search: SearchSpec, store: Path, split: Path, work: Path) -> lis
     """
     from mmran.networks import network_class
 
-    tasks = network_class(search.experiment.network.name).tasks
+    network = search.experiment.network
+    tasks = network.tasks or network_class(network.name).tasks
     if len(tasks) < 2:
         raise UserError(
             f"config: search.experiment: {search.experiment.name} is for {tasks[0]} only; choose an experiment with "

@@ -51,7 +51,7 @@ def test_networks_that_classify_learn_the_number_of_classes(tmp_path: Path) -> N
         (["a", "macro"], {}, "data.classes.1"),
         (["a", "b"], {"experiments": {"mmran": {"network": {"n_classes": 2}}}}, "follows from data.classes"),
         (["a", "b"], {"experiments": {"mmran": {"loss": {"focal_alpha": [1, 2, 3]}}}}, "3 factors.* one per class: 2"),
-        (["a", "b"], {"tables": {"table1": {"metrics": ["auc_glioma"]}}}, "auc_glioma is of no class in data.classes"),
+        (["a", "b"], {"tables": {"table1": {"metrics": ["auc_glioma"]}}}, "auc_glioma is of no class of the data"),
     ],
 )
 def test_what_does_not_fit_the_classes_is_refused(tmp_path: Path, classes: Any, more: Any, said: str) -> None:

@@ -49,7 +49,7 @@ def draw(spec: FigureSpec, rows: Sequence[Row], store: SliceStore) -> style.Draw
     lines = [
         (row, name, chosen)
         for row in segmenting
-        for label, name in enumerate(map(class_title, row.classes), start=1)
+        for label, name in enumerate(map(class_title, row.classes or ("",)), start=1)
         if (chosen := chosen_cases(row, label))
     ]
     tops: list[float] = []

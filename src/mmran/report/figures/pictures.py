@@ -172,4 +172,5 @@ def scale_bar(axes: Axes, box: Box, spacing_mm: float) -> None:
 
 def lesion_name(case: Any, classes: Sequence[str]) -> str:
     """What a slice shows: "glioma, slice 123"."""
-    return f"{class_title(classes[int(case['label']) - 1])}, slice {int(case['slice'])}"
+    name = f"{class_title(classes[int(case['label']) - 1])}, " if classes else ""
+    return f"{name}slice {int(case['slice'])}"
