@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mmran.config.record import read_record
-from mmran.config.schema import check_choice
 from mmran.files import canonical_json
+from mmran.metrics.names import METRICS, is_metric
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ class ComparisonSpec:
         """
         claims = tuple(Claim(**claim) for claim in values["claims"])
         for metric in (*values["metrics"], *(claim.metric for claim in claims)):
-            check_choice("metric", metric, "metric")
+            if not is_metric(metric):
+                raise ValueError(f"metric: {metric!r} is unknown, expected one of {', '.join(METRICS)}")
         lists = {name: tuple(values[name]) for name in ("rows", "metrics")}
         return cls(**{**values, **lists, "claims": claims})
 

@@ -1,11 +1,13 @@
 """What the classes of the data change in a configuration."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from mmran.config.claims import ComparisonSpec
 from mmran.config.configuration import Config
 from mmran.config.load import PAPER
 from mmran.data.published import CLASSES
@@ -35,6 +37,7 @@ def test_columns_follow_the_classes_and_the_papers_values_of_other_classes_are_l
     metrics = {claim.metric for claim in config.comparison.claims}
     assert "acc" in metrics
     assert not any(name.startswith("auc_") for name in metrics)
+    assert ComparisonSpec.from_values(json.loads(config.comparison.to_json())) == config.comparison
 
 
 def test_networks_that_classify_learn_the_number_of_classes(tmp_path: Path) -> None:
