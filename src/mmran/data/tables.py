@@ -153,8 +153,8 @@ def _check_needed(table: Path, names: Sequence[str], tasks: Sequence[str]) -> No
     if not missing:
         return
     name, needing = missing[0], NEEDED_FOR[missing[0]]
-    others = [task for task in tasks if task not in needing]
-    remedy = f"; without it, set data.tasks to [{', '.join(others)}]" if others and needing != TASKS else ""
+    others = [task for task in TASKS if task not in needing and set(_needed([task])) <= set(names)]
+    remedy = f"; without it, set data.tasks to [{', '.join(others)}]" if others else ""
     raise UserError(
         f"{table}: lacks the column {name}; expected {','.join((*NEEDED_FOR, *OPTIONAL))}, of which "
         f"{', '.join(OPTIONAL)} are optional, found {','.join(names) or 'nothing'}{remedy}"

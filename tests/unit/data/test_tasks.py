@@ -13,6 +13,7 @@ from mmran.data.protocol import Protocol
 from mmran.data.split_report import SplitReport
 from mmran.data.splits import make_split
 from mmran.data.store import SliceStore
+from mmran.data.tasks import TASKS
 from mmran.errors import UserError
 from tests.own_data import draw
 
@@ -74,9 +75,11 @@ def test_a_column_that_no_task_needs_is_listed_as_not_read(tmp_path: Path) -> No
 )
 def test_a_missing_column_names_the_task_that_does_without(tmp_path: Path, column: str, task: str) -> None:
     folder = draw(tmp_path / "own", BINARY, without=[column])
-    with pytest.raises(UserError, match=rf"lacks the column {column};.*set data\.tasks to \[{task}\]") as error:
-        convert([folder], tmp_path / "s.h5", classes=BINARY)
-    assert "\n" not in str(error.value)
+    lacking = next(one for one in TASKS if one != task)
+    for tasks in (TASKS, [lacking]):
+        with pytest.raises(UserError, match=rf"lacks the column {column};.*set data\.tasks to \[{task}\]") as error:
+            convert([folder], tmp_path / "s.h5", classes=BINARY, tasks=tasks)
+        assert "\n" not in str(error.value)
 
 
 def test_mat_files_have_both_tasks(tmp_path: Path) -> None:
