@@ -167,7 +167,8 @@ class Config:
     def figure(self, name: str) -> FigureSpec:
         """What the stage `figure` needs to know of one figure; a network has the same style in all of them."""
         values = dict(lookup(self.values.get("figures", {}), name, "figure"))
-        order = self._shown(*self.values["figures"].values())
+        # The longest figure first: Snakemake puts the figures of an overlay before those that it overlays.
+        order = self._shown(*sorted(self.values["figures"].values(), key=lambda figure: -len(figure["rows"])))
         rows = []
         for row in values["rows"]:
             experiment = self.experiment_name(row["experiment"])
