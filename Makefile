@@ -4,9 +4,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := --configfile workflow/overlays/demo.yaml
+# The longest trainings first, so that none of them runs alone at the end.
+LONGEST := --prioritize results/demo/experiments/{rv-gan,mb-dcnn,he}/paper/summary.json
 # In a file, a line for each training, with the time left, is enough: not several for each job.
 SHORT := grep --line-buffered -vE '^(Select jobs to execute|Execute [0-9]+ jobs)\.\.\.$$|^\[.*\]$$|^Finished jobid: | steps \([0-9]+%\) done$$'
-# Long tests first: short ones fill the gaps at the end. Those on Slurm wait more than they compute, so two cores carry three.
+# Long tests first: short ones fill the gaps at the end. Tests on Slurm wait more than they compute, so three processes share
+# two cores.
 LONG_FIRST := tests/cluster tests/workflow tests/contract tests
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
@@ -23,8 +26,8 @@ setup: $(VENV)/.ready ## make the environment in .venv (a few minutes, 2 to 3 GB
 
 # Without `mmran run`: one trial per training, on a CPU, needs no Ray head.
 demo: setup ## run the whole pipeline on synthetic slices, then print the tables
-	@if [ -t 1 ]; then snakemake --cores all --logger rich $(DEMO); \
-	  else snakemake --cores all --quiet rules host reason $(DEMO) 2>&1 | $(SHORT); fi
+	@if [ -t 1 ]; then snakemake --cores all --logger rich $(DEMO) $(LONGEST); \
+	  else snakemake --cores all --quiet rules host reason $(DEMO) $(LONGEST) 2>&1 | $(SHORT); fi
 	@snakemake --cores 1 $(DEMO) --report results/demo/report.zip --quiet all
 	@mmran show results/demo
 
