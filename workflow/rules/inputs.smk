@@ -3,7 +3,9 @@
 
 def logged(command):
     """The command with its output in the job's log; if it fails, the end of the log is shown."""
-    return " ".join((command, "> {log:q} 2>&1 || {{ code=$?; tail {log:q} >&2; exit $code; }}"))
+    return " ".join(
+        (command, "> {log:q} 2>&1 || {{ code=$?; tail {log:q} >&2; exit $code; }}")
+    )
 
 
 def read_by(job, **paths):
