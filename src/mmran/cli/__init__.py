@@ -80,7 +80,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     parser = argparse.ArgumentParser("mmran", description=f"{_DESCRIPTION}\n{_listing()}", formatter_class=raw)
     parser.add_argument("--version", action="version", version=f"mmran {__version__}")
     # Used by the workflow: the specifications of the jobs that this verb runs, and whose records it writes.
-    parser.add_argument("--job", type=Path, action="append", dest="jobs", default=[], help=argparse.SUPPRESS)
+    parser.add_argument("--job", type=Path, action="append", dest="workflow_jobs", default=[], help=argparse.SUPPRESS)
     verbs = parser.add_subparsers(
         dest="verb", required=True, metavar="VERB", help="one of the verbs above; `mmran VERB --help` explains it"
     )
@@ -142,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parsed = _parse(sys.argv[1:] if arguments is None else arguments)
     try:
-        with ends_on_sigterm(parsed.verb), _recorded(parsed.jobs):
+        with ends_on_sigterm(parsed.verb), _recorded(parsed.workflow_jobs):
             parsed.run(parsed)
     except UserError as error:
         print(f"mmran {parsed.verb}: {error}", file=sys.stderr)

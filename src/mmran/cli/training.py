@@ -62,7 +62,7 @@ def _train(arguments: Namespace) -> None:
     from mmran.tune.output import Output
     from mmran.tune.runner import train_trials
 
-    in_workflow = bool(arguments.jobs)
+    in_workflow = bool(arguments.workflow_jobs)
     with Output(arguments.log, arguments.verbose, shared=in_workflow) as output:
         # Read once, so the record names what was trained even if the file changes during training.
         spec = read_text(arguments.spec)

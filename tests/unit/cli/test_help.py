@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmran.cli import STAGES, VERBS, build_parser, main
+from mmran.cli import STAGES, VERBS, _parsers, build_parser, main
 
 NAMES = [verb.name for verb in VERBS]
 
@@ -54,3 +54,10 @@ def test_a_missing_configuration_file_of_a_run_is_one_line_before_ray_starts(
     (tmp_path / "demo.yaml").touch()  # type: ignore[operator]
     assert main(["run", "--", "snakemake", "--configfile", "dmeo.yaml", "--cores", "1"]) == 1
     assert capsys.readouterr().err == "mmran run: --configfile dmeo.yaml: no such file; did you mean demo.yaml?\n"
+
+
+def test_no_option_of_a_verb_hides_one_of_the_program() -> None:
+    parser, verbs = _parsers()
+    shared = {action.dest for action in parser._actions} - {"help", "verb"}
+    for name, verb in verbs.items():
+        assert not shared & {action.dest for action in verb._actions}, name
