@@ -8,8 +8,7 @@ DEMO := --configfile workflow/overlays/demo.yaml
 LONGEST := --prioritize results/demo/experiments/{rv-gan,mb-dcnn,he}/paper/summary.json
 # In a file, a line for each training, with the time left, is enough: not several for each job.
 SHORT := grep --line-buffered -vE '^(Select jobs to execute|Execute [0-9]+ jobs)\.\.\.$$|^\[.*\]$$|^Finished jobid: | steps \([0-9]+%\) done$$'
-# Long tests first: short ones fill the gaps at the end. Tests on Slurm wait more than they compute, so three processes share
-# two cores.
+# Long tests first: short ones fill the gaps at the end.
 LONG_FIRST := tests/cluster tests/workflow tests/contract tests
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
@@ -47,7 +46,7 @@ test: $(VENV)/.ready-dev ## everything that continuous integration runs
 	snakefmt --check Snakefile workflow
 	snakemake --lint --config source=phantom
 	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
-	pytest $(LONG_FIRST) -n 3 --dist loadfile --no-loadscope-reorder --durations 15 --durations-min 5
+	pytest $(LONG_FIRST) -n 2 --dist loadfile --no-loadscope-reorder --durations 15 --durations-min 5
 
 docs: $(VENV)/.ready-dev ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
