@@ -101,11 +101,21 @@ class Run:
         return self._verdict is not None and job in self._verdict.reasons
 
     def trains_here(self, experiment: str, protocol: str) -> bool:
-        """Whether an experiment has to train on this machine, as known when Snakemake asks for inputs."""
-        if not (self._workflow.is_main_process and self._workflow.local_exec):
+        """Whether an experiment has to train and be evaluated here, as known when Snakemake asks for inputs."""
+        if not (self._workflow.is_main_process and self._workflow.local_exec) or self._only_trains():
             return False
         job = f"train/{experiment}/{protocol}"
         return self._verdict is not None and (job in self._verdict.reasons or job in self._verdict.absent)
+
+    def _only_trains(self) -> bool:
+        """Whether all targets are of the search, which reads trainings and no evaluation."""
+        dag = self._workflow.dag
+        # A module may put a prefix before the names of rules.
+        names = [f"_{rule.name}" for rule in dag.targetrules]
+        folder = f"{self.results}/search/"
+        return all(name.endswith("_search") for name in names) and all(
+            str(file).startswith(folder) for file in dag.targetfiles
+        )
 
     def files_read_by(self, job: str) -> list[str]:
         """Every file of the jobs whose results a job reads; none before Snakemake asks for its inputs."""
@@ -130,7 +140,7 @@ class Run:
         build = workflow._build_dag
 
         def build_by_records() -> None:
-            _require(workflow.dag, "forcefiles")
+            _require(workflow.dag, "forcefiles", "targetrules", "targetfiles")
             executes = workflow.execution_settings is not None
             if executes and workflow.execution_settings.no_hooks and not workflow.dryrun:
                 raise WorkflowError("--no-hooks: a run must write its specifications when it starts; remove it")
