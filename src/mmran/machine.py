@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _PROC, _CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+_CPUINFO = Path("/proc/cpuinfo")
 
 
 def available_cpus() -> int:
@@ -41,6 +42,16 @@ def cgroup_quotas(proc: Path, root: Path) -> Iterator[float]:
                         yield int(quota) / int(period)
 
 
+def cpu_name() -> str:
+    """The processor's name, "CPU" where the system does not tell it."""
+    return _cpuinfo("model name") or "CPU"
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether the CPU has instructions for bfloat16; emulated, it is slower than float32."""
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(_cpuinfo("flags").split())
+
+
 def visible_gpus() -> int:
     """GPUs that torch sees; torch is imported only if the machine has a device for one."""
     if not any(Path("/dev").glob("nvidia[0-9]*")) and not Path("/dev/kfd").exists() and not Path("/dev/dxg").exists():
@@ -55,6 +66,12 @@ def _upward(root: Path, path: str) -> Iterator[Path]:
     folder = root / path.lstrip("/")
     # A container may see the path of its host, which does not exist below its own mount.
     yield from (place for place in (folder, *folder.parents) if place.is_relative_to(root) and place.is_dir())
+
+
+def _cpuinfo(key: str) -> str:
+    """A field of the first CPU."""
+    line = next((line for line in _read(_CPUINFO).splitlines() if line.startswith(key)), "")
+    return line.partition(":")[2].strip()
 
 
 def _read(path: Path) -> str:

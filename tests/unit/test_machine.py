@@ -45,3 +45,17 @@ def test_a_quota_counts_as_whole_cpus_and_never_as_more_than_there_are(
     monkeypatch.setattr(machine, "_PROC", write(tmp_path / "proc", "0::/\n"))
     monkeypatch.setattr(machine, "_CGROUPS", write(tmp_path / "sys" / "cpu.max", quota).parent)
     assert available_cpus() == (cpus or len(os.sched_getaffinity(0)))
+
+
+def test_the_processor_tells_its_name_and_whether_it_computes_bfloat16(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for flags, expected in (("fma avx2", False), ("avx2 avx512_bf16", True), ("amx_bf16 fma", True)):
+        info = write(
+            tmp_path / "cpuinfo", f"processor\t: 0\nmodel name\t: A B\nflags\t\t: {flags}\n\nflags\t: amx_bf16\n"
+        )
+        monkeypatch.setattr(machine, "_CPUINFO", info)
+        assert machine.cpu_has_bfloat16() is expected
+        assert machine.cpu_name() == "A B"
+    monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "none")
+    assert (machine.cpu_has_bfloat16(), machine.cpu_name()) == (False, "CPU")

@@ -9,6 +9,7 @@ from typing import Any
 
 from mmran.config.experiment import Experiment
 from mmran.errors import UserError
+from mmran.machine import cpu_has_bfloat16
 from mmran.training.record import RunRecord, read_runs
 
 GPU_TFLOPS = 60.0
@@ -17,8 +18,12 @@ GPU_TFLOPS = 60.0
 Source: NVIDIA's published training of ResNet-50 v1.5 at 224 pixels in mixed precision on one A100.
 """
 
-CPU_TFLOPS = 0.15
-"""The same for one CPU thread; measured 0.14 to 0.17 (MMRAN, Res U-Net, Chen et al.) on an AMD EPYC with bfloat16."""
+CPU_TFLOPS = 0.15 if cpu_has_bfloat16() else 0.06
+"""The same for one CPU thread, which is faster with bfloat16 instructions.
+
+Measured 0.14 to 0.17 with them (MMRAN, Res U-Net, Chen et al.), and 0.05 to 0.09 without (MMRAN, its backbone, Res
+U-Net, Chen et al., MB-DCNN at an eighth of the width, two at a time), both on an AMD EPYC.
+"""
 
 WIDTH_POWER = 0.5
 """Narrow layers use less of a machine: the rate is proportional to this power of the width, from 1/8 up to 1."""

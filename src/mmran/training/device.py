@@ -4,13 +4,12 @@ import contextlib
 import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from mmran.errors import UserError
-from mmran.machine import available_cpus
+from mmran.machine import available_cpus, cpu_has_bfloat16, cpu_name
 from mmran.training.record import Machine
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -86,7 +85,7 @@ class Compute:
         rounds = cuda and torch.backends.cudnn.allow_tf32 and torch.cuda.get_device_capability(self.device) >= _AMPERE
         return Machine(
             device=self.device.type,
-            device_name=torch.cuda.get_device_name(self.device) if cuda else _processor(),
+            device_name=torch.cuda.get_device_name(self.device) if cuda else cpu_name(),
             precision=str(self.dtype).removeprefix("torch."),
             threads=self.threads,
             tf32=bool(rounds and self.dtype == torch.float32),
@@ -101,22 +100,5 @@ def _dtype(precision: str, device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         # GPUs before Ampere emulate bfloat16, slower than float32.
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    # CPUs without bfloat16 instructions emulate them, slower than float32.
-    fast = torch.backends.cpu.get_cpu_capability() == "AVX512" and _has_flag("avx512_bf16", "amx_bf16")
+    fast = torch.backends.cpu.get_cpu_capability() == "AVX512" and cpu_has_bfloat16()
     return torch.bfloat16 if fast else torch.float32
-
-
-def _cpuinfo() -> str:
-    with contextlib.suppress(OSError):
-        return Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    return ""
-
-
-def _has_flag(*flags: str) -> bool:
-    line = next((line for line in _cpuinfo().splitlines() if line.startswith("flags")), "")
-    return bool(set(flags) & set(line.split()))
-
-
-def _processor() -> str:
-    line = next((line for line in _cpuinfo().splitlines() if line.startswith("model name")), "")
-    return line.partition(":")[2].strip() or "CPU"
