@@ -64,11 +64,12 @@ rule evaluate:
         slurm_partition=resource("partition"),
     params:
         job=f"{RESULTS}/specs/jobs/evaluate/{{experiment}}/{{protocol}}.json",
+        metrics=MEASURED,
     shell:
         logged(
             "python -m mmran --job {params.job:q} evaluate {input.predictions:q} --store {input.store:q}"
             " --split {input.split:q}"
-            " --cases {output.cases:q} --summary {output.summary:q}"
+            " --cases {output.cases:q} --summary {output.summary:q} {params.metrics:q}"
         )
 
 
@@ -116,9 +117,10 @@ rule train_predict_and_evaluate:
         spec=rules.train.params.spec,
         work=rules.train.params.work,
         output=rules.train.params.output,
+        metrics=MEASURED,
     shell:
         # As in `train`: only the training answers SIGTERM.
         "trap '' TERM;"
         " python -m mmran --job {params.train:q} --job {params.predict:q} --job {params.evaluate:q} train --evaluate"
         " --spec {params.spec:q} --store {input.store:q} --split {input.split:q} --output {params.output:q}"
-        " --work {params.work:q} --threads {threads} --log {log:q}"
+        " --work {params.work:q} --threads {threads} --log {log:q} {params.metrics:q}"

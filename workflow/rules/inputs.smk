@@ -28,6 +28,12 @@ def read_by(job, **paths):
     return {name: timeless(path) for name, path in {**paths, "others": others}.items()}
 
 
+# Options of every command that evaluates.
+MEASURED = (
+    ["--metrics", f"{RESULTS}/specs/metrics.json"] if CONFIG.custom_metrics else []
+)
+
+
 def resource(name):
     """What the configuration says of an experiment's job."""
     return lambda wildcards: CONFIG.resources(wildcards.experiment)[name]

@@ -40,10 +40,11 @@ rule nearest_slice:
     params:
         job=f"{RESULTS}/specs/jobs/nearest_slice/{{protocol}}.json",
         folder=lambda wildcards, output: Path(output.spec).parent,
+        metrics=MEASURED,
     shell:
         logged(
             "python -m mmran --job {params.job:q} nearest-slice --store {input.store:q} --split {input.split:q}"
-            " --output {params.folder:q}"
+            " --output {params.folder:q} {params.metrics:q}"
         )
 
 

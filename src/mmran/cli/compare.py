@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mmran.cli.results import metrics_argument
 from mmran.cli.verb import Verb
-from mmran.errors import UserError
+from mmran.errors import UserError, known_names
 
 if TYPE_CHECKING:
+    from mmran.metrics.custom import CustomMetrics
+    from mmran.metrics.names import Metric
     from mmran.statistics.claims import Verdict
     from mmran.statistics.comparisons import Comparison
     from mmran.statistics.intervals import Interval
@@ -56,19 +59,19 @@ def _compare(arguments: Namespace) -> None:
         if not both:
             raise UserError(f"{arguments.results} and {arguments.other} share no experiment under {protocol}")
         rows, others = (_read_rows(folder, protocol, sorted(both)) for folder in (arguments.results, arguments.other))
-        _check_metrics(metrics, rows)
+        custom = _check_metrics(metrics, [*rows, *others])
         found = compare_folders(rows, others, metrics)
-        _print_comparisons(found, f"{arguments.results} minus {arguments.other}")
+        _print_comparisons(found, f"{arguments.results} minus {arguments.other}", custom)
         if arguments.output:
             write_csv(arguments.output / "comparisons.csv", Comparison, found)
         return
     rows = _read_rows(arguments.results, protocol, names)
-    _check_metrics(metrics, rows)
+    custom = _check_metrics((*metrics, *(claim.metric for claim in spec.claims)), rows)
     against = _reference(rows, arguments.against or spec.against) if len(rows) > 1 else rows[0]
     statistics = Statistics.of(rows, against, metrics, spec.claims)
-    _print_intervals(statistics.intervals)
+    _print_intervals(statistics.intervals, custom)
     if statistics.comparisons:
-        _print_comparisons(statistics.comparisons, f"each row minus {against.label}")
+        _print_comparisons(statistics.comparisons, f"each row minus {against.label}", custom)
     if arguments.spec:
         _print_verdicts(statistics.verdicts)
     if arguments.output:
@@ -77,12 +80,16 @@ def _compare(arguments: Namespace) -> None:
         write_evidence(statistics, arguments.tables)
 
 
-def _check_metrics(metrics: "Sequence[str]", rows: "Sequence[Row]") -> None:
+def _check_metrics(metrics: "Sequence[str]", rows: "Sequence[Row]") -> "CustomMetrics":
+    """The custom metrics that all rows have, if each metric is known."""
     from mmran.metrics.names import metric_names
+    from mmran.statistics.rows import shared_custom
 
-    known = metric_names(rows[0].classes)
+    custom = shared_custom(rows)
+    known = (*metric_names(rows[0].classes), *custom)
     if unknown := [name for name in metrics if name not in known]:
-        raise UserError(f"--metrics: {unknown[0]} is unknown, expected some of {', '.join(known)}")
+        raise UserError(f"--metrics: {unknown[0]!r} is unknown; {known_names(unknown[0], known)}")
+    return custom
 
 
 def _only_protocol(results: Path) -> str:
@@ -123,38 +130,38 @@ def _reference(rows: "Sequence[Row]", name: str | None) -> "Row":
     return by_name[wanted]
 
 
-def _printed(metric: str, value: float | None) -> str:
-    from mmran.metrics.names import find_metric
-
-    return "-" if value is None else f"{find_metric(metric).scale * value:.{find_metric(metric).decimals}f}"
+def _printed(metric: "Metric", value: float | None) -> str:
+    return "-" if value is None else f"{metric.scale * value:.{metric.decimals}f}"
 
 
-def _printed_range(metric: str, low: float | None, high: float | None) -> str:
+def _printed_range(metric: "Metric", low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"[{_printed(metric, low)}, {_printed(metric, high)}]"
 
 
-def _print_intervals(found: "Sequence[Interval]") -> None:
-    from mmran.metrics.names import find_metric
+def _print_intervals(found: "Sequence[Interval]", custom: "CustomMetrics") -> None:
+    from mmran.metrics.custom import describe
 
     first = found[0]
     few = " (few families)" if first.few_families else ""
     print(f"protocol {first.protocol}: {first.n_slices} test slices of {first.n_families} patient families{few}")
     width = max(len(one.row) for one in found)
-    for metric in dict.fromkeys(one.metric for one in found):
-        print(f"\n{find_metric(metric).title}, 95 % interval over families")
-        for one in (one for one in found if one.metric == metric):
+    for name in dict.fromkeys(one.metric for one in found):
+        metric = describe(name, custom)
+        print(f"\n{metric.title}, 95 % interval over families")
+        for one in (one for one in found if one.metric == name):
             spread = f"  SD {_printed(metric, one.seed_sd)} of {one.n_seeds} seeds" if one.seed_sd is not None else ""
             bounds = _printed_range(metric, one.low, one.high)
             print(f"  {one.row:{width}}  {_printed(metric, one.estimate):>7}  {bounds}{spread}".rstrip())
 
 
-def _print_comparisons(found: "Sequence[Comparison]", title: str) -> None:
-    from mmran.metrics.names import find_metric
+def _print_comparisons(found: "Sequence[Comparison]", title: str, custom: "CustomMetrics") -> None:
+    from mmran.metrics.custom import describe
 
     width = max(len(one.row) for one in found)
-    for metric in dict.fromkeys(one.metric for one in found):
-        print(f"\n{find_metric(metric).title}: {title}, paired over families, p after Holm")
-        for one in (one for one in found if one.metric == metric):
+    for name in dict.fromkeys(one.metric for one in found):
+        metric = describe(name, custom)
+        print(f"\n{metric.title}: {title}, paired over families, p after Holm")
+        for one in (one for one in found if one.metric == name):
             bounds = _printed_range(metric, one.low, one.high)
             p = "  at chance, not tested" if one.test == "at chance" else ""
             p = p if one.p_holm is None else f"  p {one.p_holm:.4f}"
@@ -187,13 +194,16 @@ def _nearest_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, required=True, metavar="FOLDER", help="folder for cases.csv and the other results"
     )
+    metrics_argument(parser)
 
 
 def _nearest(arguments: Namespace) -> None:
     from mmran.cli.results import described
+    from mmran.evaluation.custom_metrics import read_custom_metrics
     from mmran.statistics.nearest_slice import predict_nearest
 
-    print(described(predict_nearest(arguments.store, arguments.split, arguments.output)))
+    custom = read_custom_metrics(arguments.metrics)
+    print(described(predict_nearest(arguments.store, arguments.split, arguments.output, custom)))
 
 
 VERBS: tuple[Verb, ...] = (

@@ -20,13 +20,26 @@ def _evaluate_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--split", type=Path, required=True, metavar="SPLIT.csv", help="which slices train and test")
     parser.add_argument("--cases", type=Path, required=True, metavar="CASES.csv", help="output: all measurements")
     parser.add_argument("--summary", type=Path, required=True, metavar="SUMMARY.json", help="output: the means")
+    metrics_argument(parser)
+
+
+def metrics_argument(parser: ArgumentParser) -> None:
+    """Add the argument of every verb that evaluates."""
+    parser.add_argument(
+        "--metrics",
+        type=Path,
+        metavar="METRICS.json",
+        help="your own metrics, as evaluation.metrics of a configuration (RESULTS/specs/metrics.json)",
+    )
 
 
 def _evaluate(arguments: Namespace) -> None:
+    from mmran.evaluation.custom_metrics import read_custom_metrics
     from mmran.evaluation.evaluate import evaluate
 
-    summary = evaluate(arguments.predictions, arguments.store, arguments.split, arguments.cases, arguments.summary)
-    print(described(summary))
+    custom = read_custom_metrics(arguments.metrics)
+    written = (arguments.cases, arguments.summary)
+    print(described(evaluate(arguments.predictions, arguments.store, arguments.split, *written, custom)))
 
 
 def described(summary: "Summary") -> str:
@@ -36,7 +49,8 @@ def described(summary: "Summary") -> str:
     lines = [f"{summary.experiment}, protocol {summary.protocol}, {summary.n} test slices"]
     width = max(map(len, summary.variants))
     for variant, metrics in summary.variants.items():
-        shown = {name: metrics[name] for name in ("dice", "hd95_mm", "n_missed", "n_no_overlap", "acc")}
+        names = ("dice", "hd95_mm", "n_missed", "n_no_overlap", "acc", *summary.custom)
+        shown = {name: metrics[name] for name in names}
         values = [f"{name} {value:.4g}" for name, value in shown.items() if value is not None]
         lines.append(f"  {variant:{width}}  {'  '.join(values)}")
     for name in summary.absent_classes:
@@ -84,13 +98,14 @@ def _table(arguments: Namespace) -> None:
 
 def _trust(spec: "TableSpec", results: Path, protocol: str) -> "tuple[Uncertainty | None, list[str]]":
     """Intervals and tests of a table, and its notes; None instead of intervals if the test slices allow none."""
-    from mmran.report.notes import notes_of
+    from mmran.report.notes import notes_of, undefined_notes
     from mmran.report.uncertainty import measure
     from mmran.statistics.rows import Row
 
     notes = notes_of(results, protocol, spec.rows)
     folders = [results / "experiments" / row.experiment / protocol for row in spec.rows]
     rows = [Row.read(folder, row.variant, row.label) for folder, row in zip(folders, spec.rows, strict=True)]
+    notes += undefined_notes(rows, spec.metrics)
     try:
         return measure(rows, spec.metrics), notes
     except UserError as error:

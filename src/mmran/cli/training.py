@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmran.cli.numbers import at_least_one, not_negative
+from mmran.cli.results import metrics_argument
 from mmran.cli.verb import Verb
 
 
@@ -51,6 +52,7 @@ def _train_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--evaluate", action="store_true", help="predict and evaluate too, as `mmran predict --evaluate` does"
     )
+    metrics_argument(parser)
 
 
 def _train(arguments: Namespace) -> None:
@@ -85,6 +87,7 @@ def _predict_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--evaluate", action="store_true", help="evaluate them too: cases.csv and summary.json beside the predictions"
     )
+    metrics_argument(parser)
 
 
 def _predict(arguments: Namespace) -> None:
@@ -111,10 +114,12 @@ def _predicted(arguments: Namespace, trained: Path, predictions: Path) -> Iterat
     yield f"{predictions}: {n} test slices predicted"
     if arguments.evaluate:
         from mmran.cli.results import described
+        from mmran.evaluation.custom_metrics import read_custom_metrics
         from mmran.evaluation.evaluate import evaluate
 
         cases, summary = (predictions.with_name(name) for name in ("cases.csv", "summary.json"))
-        yield described(evaluate(predictions, arguments.store, arguments.split, cases, summary))
+        custom = read_custom_metrics(arguments.metrics)
+        yield described(evaluate(predictions, arguments.store, arguments.split, cases, summary, custom))
 
 
 VERBS = (

@@ -11,6 +11,7 @@ from mmran.config.schema import schema
 from mmran.config.tables import EVIDENCE, NEAREST
 from mmran.data.augmentation import Augmentation
 from mmran.errors import UserError, known_names
+from mmran.metrics.custom import is_taken
 from mmran.networks import needs_both_tasks, option_names, stride_of, tasks_of
 
 # Other kinds show every variant, or do not depend on the masks.
@@ -78,6 +79,11 @@ def check_names(values: Mapping[str, Any]) -> None:
         raise UserError(
             f"config: experiments.{NEAREST}: the name of the baseline that copies training slices; choose another"
         )
+    for metric in values.get("evaluation", {}).get("metrics", {}):
+        if is_taken(metric):
+            raise UserError(
+                f"config: evaluation.metrics.{metric}: mmran has a metric or column of this name; choose another"
+            )
     for table, shown in values["tables"].items():
         if table in EVIDENCE:
             raise UserError(f"config: tables.{table}: the statistics already have a table of that name; choose another")
@@ -113,7 +119,7 @@ def _check_table(where: str, shown: Mapping[str, Any]) -> None:
 
 def _check_figure(where: str, shown: Mapping[str, Any]) -> None:
     """Refuse what a figure of its kind would not show."""
-    for key, kind in (("paper", "hole-filling"), ("against", "forest")):
+    for key, kind in (("paper", "hole-filling"), ("against", "forest"), ("metrics", "forest")):
         if key in shown and shown["kind"] != kind:
             raise UserError(f"{where}: only kind {kind} uses {key}; remove it")
     for row in shown["rows"]:

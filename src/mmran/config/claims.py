@@ -8,7 +8,6 @@ from typing import Any
 
 from mmran.config.record import read_record
 from mmran.files import canonical_json
-from mmran.metrics.names import METRICS, is_metric
 
 
 @dataclass(frozen=True)
@@ -18,7 +17,7 @@ class Claim:
     Attributes:
         sentence: what the paper says, and where.
         row, against: EXPERIMENT/VARIANT; the claim is that `row` is better.
-        metric: a name of `mmran.metrics.names`.
+        metric: a name of `mmran.metrics.names`, or of a custom metric.
         printed_row, printed_against: the paper's values, as its tables print them; None where they print none.
     """
 
@@ -56,12 +55,9 @@ class ComparisonSpec:
         """Build from plain values.
 
         Raises:
-            ValueError, TypeError, KeyError: a value is missing, unknown or impossible.
+            TypeError, KeyError: a value is missing or unknown.
         """
         claims = tuple(Claim(**claim) for claim in values["claims"])
-        for metric in (*values["metrics"], *(claim.metric for claim in claims)):
-            if not is_metric(metric):
-                raise ValueError(f"metric: {metric!r} is unknown, expected one of {', '.join(METRICS)}")
         lists = {name: tuple(values[name]) for name in ("rows", "metrics")}
         return cls(**{**values, **lists, "claims": claims})
 

@@ -32,6 +32,7 @@ from mmran.data.protocol import Protocol
 from mmran.data.published import CLASSES
 from mmran.data.tasks import TASKS
 from mmran.errors import UserError
+from mmran.metrics.custom import CustomMetric, custom_metrics
 from mmran.networks import classifies
 
 # `name` decides what the keys beside it mean, so another name keeps only the defaults that all names share.
@@ -98,6 +99,11 @@ class Config:
     def tasks(self) -> tuple[str, ...]:
         """What the data are for: "segmentation", "classification", or both."""
         return tuple(task for task in TASKS if task in self.values["data"].get("tasks", TASKS))
+
+    @property
+    def custom_metrics(self) -> dict[str, CustomMetric]:
+        """Metrics from outside the package, by name."""
+        return custom_metrics(self.values.get("evaluation", {}).get("metrics", {}))
 
     @property
     def source(self) -> list[str] | None:
@@ -259,6 +265,11 @@ class Config:
     def stage_code(self, stage: str) -> dict[str, str]:
         """Digests of the modules that decide what a stage other than training writes, as first read."""
         return self._read_once(stage_code, stage)
+
+    def measuring_code(self, stage: str) -> dict[str, str]:
+        """As `stage_code`, with the modules behind custom metrics."""
+        places = [one.function for one in self.custom_metrics.values()]
+        return self._read_once(stage_code, stage, *places)
 
     def _read_once(self, read: Callable[..., dict[str, str]], *names: str) -> dict[str, str]:
         key = (read.__name__, *names)

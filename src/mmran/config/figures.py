@@ -39,6 +39,7 @@ class FigureSpec:
         rows: at least one.
         paper_gain: of kind hole-filling, the points of Dice gained that the paper prints.
         against: of kind forest, the label of the row that the others are compared with; the last row if empty.
+        metrics: of kind forest, one panel each; the figure's own choice if empty.
     """
 
     name: str
@@ -47,10 +48,12 @@ class FigureSpec:
     rows: tuple[FigureRow, ...]
     paper_gain: tuple[float, ...] = ()
     against: str = ""
+    metrics: tuple[str, ...] = ()
 
     def to_json(self) -> str:
-        """The text of its specification."""
-        return canonical_json(dataclasses.asdict(self))
+        """The text of its specification; without `metrics` if there are none."""
+        values = dataclasses.asdict(self)
+        return canonical_json(values if self.metrics else {key: values[key] for key in values if key != "metrics"})
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> "FigureSpec":
@@ -61,7 +64,8 @@ class FigureSpec:
         """
         check_choice("figure_kind", values["kind"], "kind")
         rows = build_rows(FigureRow, [{"style": i, **row} for i, row in enumerate(values["rows"])])
-        return cls(**{**values, "rows": rows, "paper_gain": tuple(values.get("paper_gain", ()))})
+        lists = {key: tuple(values.get(key, ())) for key in ("paper_gain", "metrics")}
+        return cls(**{**values, "rows": rows, **lists})
 
     @classmethod
     def read(cls, path: Path | str) -> "FigureSpec":

@@ -20,6 +20,7 @@ from mmran.config.specs import stage_texts
 from mmran.config.tables import EVIDENCE, NEAREST
 from mmran.errors import UserError
 from mmran.files import canonical_json, read_json, sha256_file, sha256_text
+from mmran.metrics.custom import custom_values
 
 PHANTOM, CONVERT, VERIFY = "phantom", "convert", "verify"
 COMPARED = ("intervals", "comparisons", "perclass", "strata", "worst", "calibration", "reliability", "claims")
@@ -170,7 +171,8 @@ class _Planner:
         self.add(predict, {}, self.config.stage_code("predict"), [CONVERT, f"split/{protocol}", train], predicted)
         measured = [f"{folder}/cases.csv", f"{folder}/summary.json"]
         inputs = [CONVERT, f"split/{protocol}", predict]
-        self.add(f"evaluate/{name}/{protocol}", {}, self.config.stage_code("evaluate"), inputs, measured)
+        code = self.config.measuring_code("evaluate")
+        self.add(f"evaluate/{name}/{protocol}", self._custom_metrics(), code, inputs, measured)
 
     def add_networks(self) -> None:
         """Parameter counts for the tables that show them."""
@@ -201,7 +203,8 @@ class _Planner:
         folder = f"experiments/{NEAREST}/{protocol}"
         files = [f"{folder}/{name}" for name in ("spec.json", "predictions.h5", "cases.csv", "summary.json")]
         inputs = [CONVERT, f"split/{protocol}"]
-        self.add(f"nearest_slice/{protocol}", {}, self.config.stage_code("nearest_slice"), inputs, files)
+        code = self.config.measuring_code("nearest_slice")
+        self.add(f"nearest_slice/{protocol}", self._custom_metrics(), code, inputs, files)
 
     def add_comparison(self, protocol: str) -> None:
         """Intervals, tests, and claims."""
@@ -238,6 +241,11 @@ class _Planner:
         inputs = ["search_trials", f"train/{self.config.searched}/{protocol}"]
         written = [f"search/search.{suffix}" for suffix in ("csv", "md", "tex", "html", "svg", "png", "pdf", "txt")]
         self.add("search_report", {}, self.config.stage_code("search_report"), inputs, written)
+
+    def _custom_metrics(self) -> dict[str, Any]:
+        """The values of a job that measures masks; none without custom metrics."""
+        custom = self.config.custom_metrics
+        return {"metrics": custom_values(custom)} if custom else {}
 
     def _add_shown(self, kind: str, name: str, protocol: str, inputs: list[str], suffixes: Iterable[str]) -> None:
         values = json.loads(self.texts[f"{kind}s/{name}.json"])

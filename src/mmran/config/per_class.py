@@ -25,39 +25,43 @@ def classes_of(values: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def with_class_metrics(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with one metric per class wherever tables and claims say `auc_{class}`.
+    """The configuration with one metric per class wherever tables, figures, and claims say `auc_{class}`.
 
     The paper says nothing of classes of your own. Where its classes are not among them, the values that it prints for
     these classes are left out, and so are its claims about them.
 
     Raises:
-        UserError: a table has a metric of a class that the data lack.
+        UserError: a table or figure has a metric of a class that the data lack.
     """
     classes = classes_of(values)
     absent = {name for one in METRICS for name in names_of(one, CLASSES)} - {
         name for one in METRICS for name in names_of(one, classes)
     }
-    tables = {name: _table(name, shown, classes, absent) for name, shown in values["tables"].items()}
+    tables = {name: _shown(f"tables.{name}", shown, classes, absent) for name, shown in values["tables"].items()}
+    figures = {
+        name: _shown(f"figures.{name}", shown, classes, absent) for name, shown in values.get("figures", {}).items()
+    }
     claims = [
         {**claim, "metrics": metrics}
         for claim in values.get("claims", ())
         if (metrics := [name for name in _named(claim["metrics"], classes) if name not in absent])
     ]
-    return {**values, "tables": tables, "claims": claims}
+    shown = {"tables": tables, "figures": figures} if "figures" in values else {"tables": tables}
+    return {**values, **shown, "claims": claims}
 
 
-def _table(name: str, shown: Mapping[str, Any], classes: Sequence[str], absent: set[str]) -> dict[str, Any]:
+def _shown(where: str, shown: Mapping[str, Any], classes: Sequence[str], absent: set[str]) -> dict[str, Any]:
     rows = [_row(row, absent) for row in shown["rows"]]
     if "metrics" not in shown:
         return {**shown, "rows": rows}
     metrics = _named(shown["metrics"], classes)
     if unknown := [one for one in metrics if one in absent]:
         raise UserError(
-            f"config: tables.{name}.metrics: {unknown[0]} is of no class of the data ({', '.join(classes) or 'none'}); "
+            f"config: {where}.metrics: {unknown[0]} is of no class of the data ({', '.join(classes) or 'none'}); "
             "auc_{class} has a column for each"
         )
     if not metrics:
-        raise UserError(f"config: tables.{name}.metrics: the data have no classes; remove the table with null")
+        raise UserError(f"config: {where}.metrics: the data have no classes; remove it with null")
     return {**shown, "metrics": metrics, "rows": rows}
 
 

@@ -71,9 +71,14 @@ def training_code(network: str, *outside: str) -> dict[str, str]:
     return code_digests(("mmran.training.engine", module, *(place.partition(":")[0] for place in outside)))
 
 
-def stage_code(stage: str) -> dict[str, str]:
-    """Digests of the modules that decide what a stage other than training writes."""
-    return code_digests(STAGES[stage])
+def stage_code(stage: str, *outside: str) -> dict[str, str]:
+    """Digests of the modules that decide what a stage other than training writes.
+
+    Args:
+        stage: a key of `STAGES`.
+        *outside: values that name code, "package.module:function".
+    """
+    return code_digests((*STAGES[stage], *(place.partition(":")[0] for place in outside)))
 
 
 def code_digests(roots: Iterable[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from mmran.data.protocol import APART, METHODS
 from mmran.data.published import CLASSES
 from mmran.data.tasks import TASKS
 from mmran.errors import UserError, known_names
+from mmran.metrics.custom import NAME_PATTERN as METRIC_PATTERN
 from mmran.metrics.names import METRICS, metric_names
 
 _PATH = Path(__file__).with_name("schema.yaml")
@@ -28,16 +29,19 @@ def schema() -> dict[str, Any]:
     for definition, names in _NAMES.items():
         values["$defs"][definition]["enum"] = list(names)
     values["$defs"]["class"]["pattern"] = f"^{NAME_PATTERN}$"
+    values["$defs"]["metric_name"]["pattern"] = f"^{METRIC_PATTERN}$"
     return _with_metrics(values, CLASSES)
 
 
-def _with_metrics(schema: dict[str, Any], classes: Sequence[str]) -> dict[str, Any]:
+def _with_metrics(schema: dict[str, Any], classes: Sequence[str], custom: Iterable[str] = ()) -> dict[str, Any]:
     """The schema with the metrics of a data set of these classes, names that stand for one per class, and the paper's.
+
+    Custom metrics follow, by name.
 
     The paper's metrics stay known, since its claims are part of every configuration (`mmran.config.per_class`).
     """
     definitions = schema["$defs"]
-    names = dict.fromkeys([*metric_names(classes), *METRICS, *metric_names(CLASSES)])
+    names = dict.fromkeys([*metric_names(classes), *METRICS, *metric_names(CLASSES), *custom])
     return schema | {"$defs": definitions | {"metric": definitions["metric"] | {"enum": list(names)}}}
 
 
@@ -56,6 +60,13 @@ def check_choice(definition: str, value: str, where: str) -> None:
         raise ValueError(f"{where}: {value!r} is unknown, expected one of {', '.join(allowed)}")
 
 
+def _custom_names(values: Mapping[str, Any]) -> list[str]:
+    """Names of the custom metrics of a configuration that may be wrong in any way."""
+    section = values.get("evaluation")
+    metrics = section.get("metrics") if isinstance(section, Mapping) else None
+    return list(metrics) if isinstance(metrics, Mapping) else []
+
+
 def check_schema(values: Mapping[str, Any], classes: Sequence[str] = CLASSES) -> None:
     """Check the keys, types and ranges of a merged configuration.
 
@@ -70,7 +81,8 @@ def check_schema(values: Mapping[str, Any], classes: Sequence[str] = CLASSES) ->
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
-    error = best_match(Draft202012Validator(_with_metrics(schema(), classes)).iter_errors(values))
+    validator = Draft202012Validator(_with_metrics(schema(), classes, _custom_names(values)))
+    error = best_match(validator.iter_errors(values))
     if error is None:
         return
     if error.validator == "pattern" and error.parent and ":" not in str(error.instance):

@@ -12,11 +12,12 @@ Columns:
     overlaps: 1 where the masks share a pixel, or both are empty.
     p_CLASS: class probabilities, in the order of the classes; p_meningioma, p_glioma, p_pituitary in the published set.
     predicted: the most probable class, counted from one.
+    then one for each metric of `evaluation.metrics`, empty where it is not defined.
 
 A network without masks, or without classes, leaves the columns of that task empty.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -44,18 +45,24 @@ _TYPES = (
 )  # pandas would read patient numbers as integers, and integers with gaps as floats
 
 
-def case_columns(classes: Sequence[str]) -> tuple[str, ...]:
-    """The columns of cases.csv for a data set of these classes."""
-    return *_FIRST, *class_columns(classes), "predicted"
+def case_columns(classes: Sequence[str], custom: Iterable[str] = ()) -> tuple[str, ...]:
+    """The columns of cases.csv for a data set of these classes, with custom metrics of these names."""
+    return *_FIRST, *class_columns(classes), "predicted", *custom
 
 
-def _types(classes: Sequence[str]) -> dict[str, str]:
-    return {name: _TYPES.get(name, "float64") for name in case_columns(classes)}
+def custom_columns(columns: Sequence[str]) -> tuple[str, ...]:
+    """The columns of custom metrics among those of a cases.csv."""
+    known = case_columns(classes_of(columns))
+    return tuple(name for name in columns if name not in known)
 
 
-def typed_cases(cases: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
+def _types(classes: Sequence[str], custom: Iterable[str] = ()) -> dict[str, str]:
+    return {name: _TYPES.get(name, "float64") for name in case_columns(classes, custom)}
+
+
+def typed_cases(cases: pd.DataFrame, classes: Sequence[str], custom: Sequence[str] = ()) -> pd.DataFrame:
     """Order the columns as `case_columns`, add absent ones as empty, and set their types."""
-    return cases.reindex(columns=list(case_columns(classes))).astype(_types(classes))
+    return cases.reindex(columns=list(case_columns(classes, custom))).astype(_types(classes, custom))
 
 
 def write_cases(path: Path, cases: pd.DataFrame) -> None:
@@ -73,7 +80,7 @@ def read_cases(path: Path) -> pd.DataFrame:
         raise UserError(f"{path}: no such file; run `mmran evaluate`")
     try:
         header = pd.read_csv(path, nrows=0).columns
-        types = _types(classes_of(header))
+        types = _types(classes_of(header), custom_columns(header.tolist()))
         missing = [name for name in types if name not in header]
         if missing:
             raise UserError(f"{path}: lacks the column {missing[0]}; run `mmran evaluate` again")

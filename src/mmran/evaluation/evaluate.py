@@ -1,6 +1,6 @@
 """The stage `evaluate`: predictions and true masks -> cases.csv, the source of every number -> summary.json."""
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from mmran.data.splits import read_split
 from mmran.data.store import SliceStore
 from mmran.errors import UserError
 from mmran.evaluation.cases import NSD_TOLERANCE_MM, typed_cases, write_cases
+from mmran.evaluation.custom_metrics import Measure, load_measures
 from mmran.evaluation.postprocess import RAW, VARIANTS
 from mmran.evaluation.predictions import (
     TUMOR_BYTE,
@@ -25,6 +26,7 @@ from mmran.evaluation.predictions import (
 from mmran.evaluation.summary import Summary
 from mmran.files import sha256_file
 from mmran.metrics import overlap, released, surface
+from mmran.metrics.custom import CustomMetrics
 
 TERTILES = (1 / 3, 2 / 3)
 FAINT_BYTE = 1
@@ -32,7 +34,12 @@ FAINT_BYTE = 1
 
 
 def evaluate(
-    predictions_path: Path, store_path: Path, split_path: Path, cases_path: Path, summary_path: Path
+    predictions_path: Path,
+    store_path: Path,
+    split_path: Path,
+    cases_path: Path,
+    summary_path: Path,
+    custom: CustomMetrics | None = None,
 ) -> Summary:
     """Measure every predicted slice; write cases.csv and summary.json.
 
@@ -42,10 +49,14 @@ def evaluate(
         split_path: the split that it was predicted under; its training slices define small and large tumors.
         cases_path: where cases.csv goes.
         summary_path: where summary.json goes; its digest of the cases binds the two.
+        custom: metrics from outside the package, measured too.
 
     Raises:
-        UserError: a file is absent or damaged, or the predictions belong to another store or split.
+        UserError: a file is absent or damaged, the predictions belong to another store or split, or a custom metric
+            cannot be imported or fails.
     """
+    custom = custom or {}
+    measures = load_measures(custom)
     with read_predictions(predictions_path) as predictions, SliceStore(store_path) as store:
         found = {"data": (store.digest, store_path), "split": (_file_digest(split_path), split_path)}
         for what, (digest, path) in found.items():
@@ -54,10 +65,11 @@ def evaluate(
                     f"{predictions_path}: predicted under the {what} with digest {predictions.digests[what][:12]}, "
                     f"but {path} has {digest[:12]}; run `mmran predict` with it"
                 )
-        cases = measure(predictions, store, size_cutoffs(read_split(split_path), store))
+        cases = measure(predictions, store, size_cutoffs(read_split(split_path), store), measures)
         write_cases(cases_path, cases)
         digests = {**predictions.digests, "predictions": predictions.content, "cases": sha256_file(cases_path)}
-        summary = Summary.of(cases, digests, stage_code("evaluate"))
+        code = stage_code("evaluate", *(one.function for one in custom.values()))
+        summary = Summary.of(cases, digests, code, custom)
     summary.write(summary_path)
     return summary
 
@@ -72,7 +84,12 @@ def size_cutoffs(split: pd.DataFrame, store: SliceStore) -> dict[int, NDArray[np
     }
 
 
-def measure(predictions: Predictions, store: SliceStore, cutoffs: Mapping[int, NDArray[np.float64]]) -> pd.DataFrame:
+def measure(
+    predictions: Predictions,
+    store: SliceStore,
+    cutoffs: Mapping[int, NDArray[np.float64]],
+    measures: Sequence[Measure] = (),
+) -> pd.DataFrame:
     """Measure one row per case and variant, in the order seed, fold, slice, variant.
 
     A variant changes only the mask: metrics of probabilities and of the class are those of `raw`. A network without
@@ -82,12 +99,14 @@ def measure(predictions: Predictions, store: SliceStore, cutoffs: Mapping[int, N
         predictions: of one experiment.
         store: the slices that were predicted.
         cutoffs: what `size_cutoffs` returns.
+        measures: custom metrics.
 
     Returns:
         DataFrame with the columns of `mmran.evaluation.cases`.
 
     Raises:
-        UserError: a slice is not in the store, its fold not in the split, or it was predicted at another size.
+        UserError: a slice is not in the store, its fold not in the split, it was predicted at another size, or a custom
+            metric fails on it.
     """
     slices = store.index.assign(tumor_mm2=_areas_mm2(store.index).to_numpy()).set_index("slice", drop=False)
     entries = slices.to_dict("index")
@@ -106,10 +125,10 @@ def measure(predictions: Predictions, store: SliceStore, cutoffs: Mapping[int, N
             continue
         stored = predictions.stored_probability(case["group"], case["row"])
         truth = _true_mask(store, entry, stored, predictions.path)
-        for variant, metrics in _segmentation_metrics(stored, truth, float(entry["spacing_mm"])):
+        for variant, metrics in _segmentation_metrics(stored, truth, entry, measures):
             rows.append({**common, "variant": variant, **metrics})
     cases = pd.DataFrame(rows).assign(experiment=predictions.experiment, protocol=predictions.protocol)
-    return typed_cases(cases, predictions.classes)
+    return typed_cases(cases, predictions.classes, [one.name for one in measures])
 
 
 def _file_digest(path: Path) -> str:
@@ -151,10 +170,13 @@ def _true_mask(
 
 
 def _segmentation_metrics(
-    stored: NDArray[np.uint8], truth: NDArray[np.bool_], spacing_mm: float
+    stored: NDArray[np.uint8],
+    truth: NDArray[np.bool_],
+    entry: Mapping[Hashable, Any],
+    measures: Sequence[Measure],
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every variant and its metrics."""
-    raw = stored >= TUMOR_BYTE
+    raw, spacing_mm = stored >= TUMOR_BYTE, float(entry["spacing_mm"])
     of_probability = _probability_metrics(stored, truth)
     measured: list[tuple[NDArray[np.bool_], dict[str, Any]]] = []
     for variant, postprocess in VARIANTS.items():
@@ -162,7 +184,9 @@ def _segmentation_metrics(
         # Most predictions are solid, so their variants are the same mask, which is measured once.
         metrics = next((known for other, known in measured if np.array_equal(other, mask)), None)
         if metrics is None:
-            metrics = {**of_probability, **_mask_metrics(mask, truth, spacing_mm)}
+            where = f"slice {entry['slice']}, variant {variant}"
+            of_mask = {one.name: one(mask, truth, spacing_mm, where) for one in measures}
+            metrics = {**of_probability, **_mask_metrics(mask, truth, spacing_mm), **of_mask}
             measured.append((mask, metrics))
         yield variant, metrics
 

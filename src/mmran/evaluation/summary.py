@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from mmran.errors import UserError
-from mmran.evaluation.cases import read_cases
+from mmran.evaluation.cases import custom_columns, read_cases
 from mmran.evaluation.postprocess import VARIANTS
 from mmran.evaluation.predictions import class_columns, classes_of
 from mmran.files import read_json, sha256_file, write_json
 from mmran.metrics import classification
-from mmran.metrics.names import metric_names
+from mmran.metrics.custom import CustomMetrics, custom_metrics, describe
+from mmran.metrics.names import Metric, metric_names
 from mmran.metrics.released import SCORE_DECIMALS
 
 Values = Mapping[str, float | None]
@@ -56,6 +57,7 @@ class Summary:
         variants: variant -> metrics, each computed per seed over all its folds, then averaged over the seeds.
         seeds: the metrics of each seed.
         trials: the metrics of each seed and fold.
+        custom: definitions of the metrics from outside the package among them; not in the file if there are none.
     """
 
     experiment: str
@@ -67,15 +69,23 @@ class Summary:
     variants: Mapping[str, Values]
     seeds: tuple[Part, ...]
     trials: tuple[Part, ...]
+    custom: CustomMetrics = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def of(cls, cases: pd.DataFrame, digests: Mapping[str, str], code: Mapping[str, str]) -> "Summary":
+    def of(
+        cls,
+        cases: pd.DataFrame,
+        digests: Mapping[str, str],
+        code: Mapping[str, str],
+        custom: CustomMetrics | None = None,
+    ) -> "Summary":
         """Summarize cases.
 
         Args:
             cases: what `read_cases` or `measure` returns.
             digests: SHA-256 by `DIGESTS`.
             code: module -> digest of the evaluation code.
+            custom: definitions of the custom metrics that the cases have.
         """
         seeds = tuple(_part(chosen, fold=None) for _, chosen in cases.groupby("seed", sort=True))
         trials = [chosen for _, chosen in cases.groupby(["seed", "fold"], sort=True)]
@@ -89,11 +99,20 @@ class Summary:
             variants={name: _mean([seed.variants[name] for seed in seeds]) for name in seeds[0].variants},
             seeds=seeds,
             trials=tuple(_part(chosen, fold=int(chosen["fold"].iloc[0])) for chosen in trials),
+            custom=dict(custom or {}),
         )
 
     def write(self, path: Path) -> None:
         """Write summary.json."""
-        write_json(path, dataclasses.asdict(self))
+        write_json(path, self._values())
+
+    def _values(self) -> dict[str, Any]:
+        values = dataclasses.asdict(self)
+        return values if self.custom else {key: value for key, value in values.items() if key != "custom"}
+
+    def metric(self, name: str) -> Metric:
+        """How one of its metrics is printed and ranked."""
+        return describe(name, self.custom)
 
     @classmethod
     def read(cls, path: Path) -> "Summary":
@@ -105,15 +124,16 @@ class Summary:
         values = read_json(path)
         try:
             parts = {name: tuple(_read_part(part) for part in values[name]) for name in ("seeds", "trials")}
-            recorded = cls(**{**values, **parts, "absent_classes": tuple(values["absent_classes"])})
+            parts |= {"absent_classes": tuple(values["absent_classes"])}
+            recorded = cls(**{**values, **parts, "custom": custom_metrics(values.get("custom", {}))})
             digest = recorded.digests["cases"]
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path}: not a summary ({error}); run `mmran evaluate` again") from error
         cases_path = path.with_name("cases.csv")
         if not cases_path.is_file() or sha256_file(cases_path) != digest:
             raise UserError(f"{path}: not made from {cases_path} as it is now; run `mmran evaluate` again")
-        computed = cls.of(read_cases(cases_path), recorded.digests, recorded.code)
-        if difference := _difference(dataclasses.asdict(recorded), dataclasses.asdict(computed)):
+        computed = cls.of(read_cases(cases_path), recorded.digests, recorded.code, recorded.custom)
+        if difference := _difference(recorded._values(), computed._values()):
             raise UserError(f"{path}: {difference} in {cases_path}; run `mmran evaluate` again")
         return computed
 
@@ -164,7 +184,10 @@ def _metrics(cases: pd.DataFrame) -> Values:
     """Every metric over one row per slice."""
     classes = classes_of(cases)
     values = {**_segmentation(cases), **_classification(cases, classes)}
-    return {name: None if math.isnan(values[name]) else values[name] for name in metric_names(classes)}
+    custom = custom_columns(cases.columns.tolist())
+    # Over the slices where a metric is defined; NaN if there is none.
+    values |= {name: float(cases[name].mean()) for name in custom}
+    return {name: None if math.isnan(values[name]) else values[name] for name in (*metric_names(classes), *custom)}
 
 
 _MEANS = ("dice", "soft_dice", "hd95_mm", "assd_mm", "nsd_2mm", "dice_released", "miou_released", "mpa_released")

@@ -25,6 +25,7 @@ class Metric:
         scale: factor from the stored value to the printed one: 100 for percent, 1 for millimeters and counts.
         decimals: digits after the point.
         lower_is_better: whether the smallest value is the best.
+        is_signed: whether values below zero are possible.
     """
 
     title: str
@@ -32,6 +33,7 @@ class Metric:
     scale: float = 100.0
     decimals: int = 2
     lower_is_better: bool = False
+    is_signed: bool = False
 
     @property
     def is_fraction(self) -> bool:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mmran.evaluation.postprocess import RAW
-from mmran.metrics.names import find_metric
+from mmran.metrics.custom import CustomMetrics, describe
+from mmran.metrics.names import Metric
 from mmran.report.formats import MISSING, Cell, Column, Table, write_table
 from mmran.statistics.calibration import Calibration
 from mmran.statistics.claims import Verdict
@@ -31,27 +32,31 @@ def write_evidence(statistics: Statistics, folder: Path) -> list[Path]:
 def evidence_tables(statistics: Statistics) -> list[Table]:
     """The tables, in the order of `mmran.config.jobs.EVIDENCE`."""
     return [
-        claims_table(statistics.verdicts),
+        claims_table(statistics.verdicts, statistics.custom),
         per_class_table(statistics.per_class),
         strata_table(statistics.strata),
         calibration_table(statistics.calibrations),
     ]
 
 
-def claims_table(verdicts: Sequence[Verdict]) -> Table:
+def claims_table(verdicts: Sequence[Verdict], custom: CustomMetrics | None = None) -> Table:
     """What the paper claims, what its printed numbers allow at best, and what our rows show."""
+
+    def how(one: Verdict) -> Metric:
+        return describe(one.metric, custom or {})
+
     columns: dict[str, tuple[str, Callable[[Verdict], Cell]]] = {
         "claim": ("claim", lambda one: Cell(one.sentence)),
         "row": ("row", lambda one: _name(one.row)),
         "against": ("against", lambda one: _name(one.against)),
-        "metric": ("metric", lambda one: Cell(find_metric(one.metric).title)),
-        "printed_row": ("printed", lambda one: _paper(one.metric, one.printed_row)),
-        "printed_against": ("printed against", lambda one: _paper(one.metric, one.printed_against)),
+        "metric": ("metric", lambda one: Cell(how(one).title)),
+        "printed_row": ("printed", lambda one: _paper(how(one), one.printed_row)),
+        "printed_against": ("printed against", lambda one: _paper(how(one), one.printed_against)),
         "best_p": ("best p", lambda one: _p(one.best_p)),
         "max_discordant": ("slices may differ", lambda one: Cell(_text(one.max_discordant))),
-        "ours_row": ("ours", lambda one: Cell(_value(one.metric, one.ours_row))),
-        "ours_against": ("ours against", lambda one: Cell(_value(one.metric, one.ours_against))),
-        "difference": ("difference", _difference),
+        "ours_row": ("ours", lambda one: Cell(_value(how(one), one.ours_row))),
+        "ours_against": ("ours against", lambda one: Cell(_value(how(one), one.ours_against))),
+        "difference": ("difference", lambda one: _difference(one, how(one))),
         "p_holm": ("p (Holm)", lambda one: _p(one.p_holm)),
         "n_seeds": ("seeds", lambda one: Cell(str(one.n_seeds or MISSING))),
         "n_families": ("families", lambda one: Cell(str(one.n_families or MISSING))),
@@ -143,12 +148,12 @@ def _name(row: str) -> Cell:
     return Cell(row.removesuffix(f"/{RAW}"))
 
 
-def _value(metric: str, value: float | None) -> str:
-    return MISSING if value is None else f"{find_metric(metric).scale * value:.{find_metric(metric).decimals}f}"
+def _value(metric: Metric, value: float | None) -> str:
+    return MISSING if value is None else f"{metric.scale * value:.{metric.decimals}f}"
 
 
-def _paper(metric: str, value: float | None) -> Cell:
-    return Cell(MISSING if value is None else f"{value:.{find_metric(metric).decimals}f}")
+def _paper(metric: Metric, value: float | None) -> Cell:
+    return Cell(MISSING if value is None else f"{value:.{metric.decimals}f}")
 
 
 def _text(value: int | None) -> str:
@@ -159,9 +164,9 @@ def _p(value: float | None) -> Cell:
     return Cell(MISSING if value is None else f"{value:.4f}")
 
 
-def _difference(one: Verdict) -> Cell:
-    low, high = (_value(one.metric, bound) for bound in (one.low, one.high))
-    return Cell(_value(one.metric, one.difference), spread="" if MISSING in (low, high) else f"[{low}, {high}]")
+def _difference(one: Verdict, metric: Metric) -> Cell:
+    low, high = (_value(metric, bound) for bound in (one.low, one.high))
+    return Cell(_value(metric, one.difference), spread="" if MISSING in (low, high) else f"[{low}, {high}]")
 
 
 def _percent(one: PerClass | Stratum | None) -> Cell:

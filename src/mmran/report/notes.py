@@ -8,6 +8,7 @@ from mmran.config.accepted import Acceptance, in_effect
 from mmran.config.experiment import Experiment
 from mmran.config.tables import NEAREST, TableRow
 from mmran.data.split_report import SplitReport
+from mmran.statistics.rows import Row
 
 
 def notes_of(results: Path, protocol: str, rows: Sequence[TableRow]) -> list[str]:
@@ -59,6 +60,21 @@ def leak_note(report: SplitReport) -> str:
         f"{100 * shared:.1f} % of the test slices have a slice of the same patient family in training, so these "
         "numbers also measure how well patients are recognized."
     )
+
+
+def undefined_notes(rows: Sequence[Row], metrics: Sequence[str]) -> list[str]:
+    """One sentence per custom metric that has no value on some slices, which its means leave out."""
+    notes = []
+    for metric in metrics:
+        counts: dict[str, int] = {}
+        for row in rows:
+            if metric in row.custom and row.cases["missed"].notna().all():
+                counts[row.label] = int(row.cases[metric].isna().sum())
+        parts = [f"{number} of {label}" for label, number in counts.items() if number]
+        if parts:
+            title = rows[0].custom[metric].title
+            notes.append(f"{title} leaves out masks on which it is not defined: {join(parts)}.")
+    return notes
 
 
 def acceptance_notes(accepted: Mapping[str, Iterable[Acceptance]]) -> list[str]:

@@ -16,7 +16,9 @@ from mmran.config.figures import FigureSpec
 from mmran.config.tables import TableSpec
 from mmran.data.split_report import SplitReport
 from mmran.errors import UserError
+from mmran.evaluation.custom_metrics import read_custom_metrics
 from mmran.evaluation.record import read_inference
+from mmran.metrics.custom import CustomMetrics
 from mmran.metrics.names import find_metric, is_metric
 from mmran.report.evidence import TITLES as EVIDENCE_TITLES
 from mmran.report.evidence import verdict_counts
@@ -171,6 +173,7 @@ def _training(folder: Path, records: Sequence[RunRecord]) -> Training:
 def _table(results: Path, path: Path) -> TableEntry:
     spec = results / "specs" / "tables" / f"{path.stem}.json"
     title = TableSpec.read(spec).title if spec.is_file() else path.stem
+    metrics = results / "specs" / "metrics.json"
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     title = EVIDENCE_TITLES.get(path.stem, title)
@@ -179,21 +182,22 @@ def _table(results: Path, path: Path) -> TableEntry:
         name=path.stem,
         protocol=path.parent.name,
         title=title,
-        headline=_headline(path.stem, rows),
+        headline=_headline(path.stem, rows, read_custom_metrics(metrics if metrics.is_file() else None)),
         html=html.read_text(encoding="utf-8").rpartition("</style>\n")[2] if html.is_file() else "",
     )
 
 
-def _headline(name: str, rows: list[dict[str, str]]) -> str:
+def _headline(name: str, rows: list[dict[str, str]], custom: CustomMetrics) -> str:
     """A table in one line: the verdicts on claims, else its last row."""
     if name in EVIDENCE_TITLES:
         return verdict_counts(rows)
-    return headline(rows[-1]) if rows else ""
+    return headline(rows[-1], custom) if rows else ""
 
 
-def headline(row: dict[str, str]) -> str:
+def headline(row: dict[str, str], custom: CustomMetrics | None = None) -> str:
     """The numbers in one row of a table's csv, in one line."""
     titles = {name: find_metric(name).title for name in row if is_metric(name)}
+    titles |= {name: one.metric.title for name, one in (custom or {}).items()}
     titles |= {key: SIZE_TITLES[key] for key in ("params_m", "gmacs")}
     shown = [
         f"{titles[key]} {value}{f' ± {deviation}' if (deviation := row.get(f'{key}_sd', MISSING)) != MISSING else ''}"

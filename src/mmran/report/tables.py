@@ -7,9 +7,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from mmran.config.tables import NEAREST, TableRow, TableSpec
-from mmran.errors import UserError
+from mmran.errors import UserError, known_names
 from mmran.evaluation.summary import Summary, Values
-from mmran.metrics.names import find_metric
+from mmran.metrics.custom import needs_of
+from mmran.metrics.names import Metric
 from mmran.report.formats import MISSING, Cell, Column, Table
 from mmran.report.results import refuse_mixing
 from mmran.report.uncertainty import AT_CHANCE, Uncertainty
@@ -51,24 +52,26 @@ def metrics_table(
         UserError: an unknown metric or variant, or summaries that do not belong together.
     """
     chosen = {row.experiment: summaries[row.experiment] for row in spec.rows}
-    _check_metrics(spec, next(iter(chosen.values())))
+    _check_metrics(spec, chosen)
     refuse_mixing(f"table {spec.name}", chosen, expected_specs)
+    how = next(iter(chosen.values())).metric
     by_seed = [_values_by_seed(spec.name, row, chosen[row.experiment]) for row in spec.rows]
     several = any(len(seeds) > 1 for seeds in by_seed)
     columns = [_column("row", "", [Cell(row.label) for row in spec.rows])]
     columns.append(_column("n", "n", [Cell(str(chosen[row.experiment].n)) for row in spec.rows]))
     shown = _with_companions(spec.metrics)
     for name in shown:
-        columns.append(_column(name, find_metric(name).title, _metric_cells(name, by_seed, uncertainty)))
+        columns.append(_column(name, how(name).title, _metric_cells(name, how(name), by_seed, uncertainty)))
         if several:
-            columns.append(_hidden(f"{name}_sd", [_deviation(name, seeds) or MISSING for seeds in by_seed]))
+            deviations = [_deviation(how(name), [seed[name] for seed in seeds]) for seeds in by_seed]
+            columns.append(_hidden(f"{name}_sd", [one or MISSING for one in deviations]))
         if uncertainty and name in uncertainty.intervals[0]:
-            bounds = [_bounds(name, known[name]) for known in uncertainty.intervals]
+            bounds = [_bounds(how(name), known[name]) for known in uncertainty.intervals]
             columns.append(_hidden(f"{name}_low", [low for low, _ in bounds]))
             columns.append(_hidden(f"{name}_high", [high for _, high in bounds]))
     for name in spec.metrics:
         paper = [row.paper.get(name) for row in spec.rows]
-        printed = _marked([_printed(name, [value and value / find_metric(name).scale]) for value in paper], name)
+        printed = _marked([_printed(how(name), [value and value / how(name).scale]) for value in paper], how(name))
         columns.append(_column(f"paper_{name}", "paper", printed))
     columns += [
         *(_trust_columns(uncertainty) if uncertainty else []),
@@ -87,21 +90,30 @@ def metrics_table(
 
 def _trust_columns(uncertainty: Uncertainty) -> list[tuple[Column, Sequence[Cell]]]:
     """Number of families, and the tasks in which a row is at chance."""
-    tasks = [
-        {find_metric(name).needs for name, one in known.items() if one.at_chance} for known in uncertainty.intervals
-    ]
+    tasks = [{needs_of(name) for name, one in known.items() if one.at_chance} for known in uncertainty.intervals]
     return [
         _hidden("n_families", [str(uncertainty.n_families)] * len(tasks)),
         _hidden("at_chance", [" ".join(sorted(found)) or MISSING for found in tasks]),
     ]
 
 
-def _check_metrics(spec: TableSpec, summary: Summary) -> None:
-    known = next(iter(summary.variants.values()))
-    unknown = [name for name in spec.metrics if name not in known]
-    if unknown or not spec.metrics:
-        named = unknown[0] if unknown else "none"
-        raise UserError(f"table {spec.name}: unknown metric {named}, expected some of {', '.join(known)}")
+def _check_metrics(spec: TableSpec, summaries: Mapping[str, Summary]) -> None:
+    """Refuse metrics that some results lack, and results of different custom metrics of one name."""
+    if not spec.metrics:
+        raise UserError(f"table {spec.name}: names no metric")
+    first = next(iter(summaries.values()))
+    for name, summary in summaries.items():
+        known = next(iter(summary.variants.values()))
+        for metric in spec.metrics:
+            if metric not in known:
+                raise UserError(
+                    f"table {spec.name}: {name} was not measured by metric {metric!r}; {known_names(metric, known)}"
+                )
+            if summary.custom.get(metric) != first.custom.get(metric):
+                raise UserError(
+                    f"table {spec.name}: {first.experiment} and {name} were measured by different metrics called "
+                    f"{metric}; evaluate both with one configuration"
+                )
 
 
 def _column(key: str, title: str, cells: Sequence[Cell]) -> tuple[Column, Sequence[Cell]]:
@@ -128,15 +140,18 @@ def _values_by_seed(table: str, row: TableRow, summary: Summary) -> list[Values]
     return [known[row.variant] for known in variants]
 
 
-def _metric_cells(name: str, by_seed: Sequence[Sequence[Values]], uncertainty: Uncertainty | None) -> list[Cell]:
-    cells = _marked([_printed(name, [values[name] for values in seeds]) for seeds in by_seed], name)
+def _metric_cells(
+    name: str, metric: Metric, by_seed: Sequence[Sequence[Values]], uncertainty: Uncertainty | None
+) -> list[Cell]:
+    values = [[seed[name] for seed in seeds] for seeds in by_seed]
+    cells = _marked([_printed(metric, seeds) for seeds in values], metric)
     result = []
     for i, cell in enumerate(cells):
-        deviation = _deviation(name, by_seed[i])
+        deviation = _deviation(metric, values[i])
         spread = [f"± {deviation}"] if deviation else []
         best = cell.best
         if uncertainty and name in uncertainty.intervals[i]:
-            low, high = _bounds(name, uncertainty.intervals[i][name])
+            low, high = _bounds(metric, uncertainty.intervals[i][name])
             spread += [f"[{low}, {high}]"] if low != MISSING else []
             spread = [AT_CHANCE, *spread] if uncertainty.intervals[i][name].at_chance else spread
         if uncertainty:
@@ -146,40 +161,40 @@ def _metric_cells(name: str, by_seed: Sequence[Sequence[Values]], uncertainty: U
     return result
 
 
-def _bounds(name: str, interval: Interval) -> tuple[str, str]:
+def _bounds(metric: Metric, interval: Interval) -> tuple[str, str]:
     """Both ends of an interval as printed."""
     if interval.low is None or interval.high is None:
         return MISSING, MISSING
     # The last decimals of a bound are resampling noise.
-    decimals = max(find_metric(name).decimals - 1, 1)
-    low, high = (f"{value * find_metric(name).scale:.{decimals}f}" for value in (interval.low, interval.high))
+    decimals = max(metric.decimals - 1, 1)
+    low, high = (f"{value * metric.scale:.{decimals}f}" for value in (interval.low, interval.high))
     return low, high
 
 
-def _printed(name: str, by_seed: Sequence[float | None]) -> str:
+def _printed(metric: Metric, by_seed: Sequence[float | None]) -> str:
     """The mean over the seeds as printed; a count of several seeds gets a decimal."""
     values = [value for value in by_seed if value is not None]
     if not values or len(values) < len(by_seed):
         return MISSING
-    return f"{statistics.fmean(values) * find_metric(name).scale:.{_decimals(name, len(values))}f}"
+    return f"{statistics.fmean(values) * metric.scale:.{_decimals(metric, len(values))}f}"
 
 
-def _deviation(name: str, seeds: Sequence[Values]) -> str:
+def _deviation(metric: Metric, by_seed: Sequence[float | None]) -> str:
     """The standard deviation over the seeds as printed; empty for a single seed or an undefined value."""
-    values = [value for seed in seeds if (value := seed[name]) is not None]
-    if len(values) < 2 or len(values) < len(seeds):
+    values = [value for value in by_seed if value is not None]
+    if len(values) < 2 or len(values) < len(by_seed):
         return ""
-    return f"{statistics.stdev(values) * find_metric(name).scale:.{_decimals(name, len(values))}f}"
+    return f"{statistics.stdev(values) * metric.scale:.{_decimals(metric, len(values))}f}"
 
 
-def _decimals(name: str, n_seeds: int) -> int:
-    return max(find_metric(name).decimals, 1 if n_seeds > 1 else 0)
+def _decimals(metric: Metric, n_seeds: int) -> int:
+    return max(metric.decimals, 1 if n_seeds > 1 else 0)
 
 
-def _marked(texts: Sequence[str], name: str) -> list[Cell]:
+def _marked(texts: Sequence[str], metric: Metric) -> list[Cell]:
     """Mark the best printed value of a column, and each that equals it; a single value is not marked."""
     numbers = [float(text) for text in texts if text != MISSING]
-    best = (min if find_metric(name).lower_is_better else max)(numbers) if len(numbers) > 1 else None
+    best = (min if metric.lower_is_better else max)(numbers) if len(numbers) > 1 else None
     return [Cell(text, best=text != MISSING and float(text) == best) for text in texts]
 
 

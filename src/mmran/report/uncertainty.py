@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mmran.metrics.names import find_metric
 from mmran.statistics.comparisons import LEVEL, METHOD_SEEDS, compare, with_holm
 from mmran.statistics.intervals import Bootstrap, Interval, interval
 from mmran.statistics.rows import Families, Row
@@ -77,7 +76,7 @@ def _not_worse(rows: Sequence[Row], intervals: Sequence[Interval], bootstrap: Bo
     if len(values) < 2:
         return ()
     metric = intervals[0].metric
-    choose = min if find_metric(metric).lower_is_better else max
+    choose = min if rows[0].metric(metric).lower_is_better else max
     best = choose(values, key=lambda i: values[i])
     others = [i for i in values if i != best]
     tested = with_holm([compare(rows[i], rows[best], metric, bootstrap) for i in others])

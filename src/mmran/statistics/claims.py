@@ -108,10 +108,10 @@ def judge(claims: Sequence[Claim], rows: Mapping[str, Row], bootstrap: Bootstrap
     testable = [claim for claim in claims if claim.row in rows and claim.against in rows]
     tested = with_holm([compare(rows[claim.row], rows[claim.against], claim.metric, bootstrap) for claim in testable])
     found = {id(claim): comparison for claim, comparison in zip(testable, tested, strict=True)}
-    return [_verdict(claim, found.get(id(claim))) for claim in claims]
+    return [_verdict(claim, found.get(id(claim)), rows.get(claim.row)) for claim in claims]
 
 
-def _verdict(claim: Claim, found: Comparison | None) -> Verdict:
+def _verdict(claim: Claim, found: Comparison | None, row: Row | None) -> Verdict:
     printed = None
     if claim.metric == "acc" and claim.printed_row is not None and claim.printed_against is not None:
         printed = printed_test(claim.printed_row, claim.printed_against)
@@ -134,15 +134,16 @@ def _verdict(claim: Claim, found: Comparison | None) -> Verdict:
         n_seeds=min(found.n_seeds, found.against_n_seeds) if found else 0,
         n_families=found.n_families if found else 0,
         protocol=found.protocol if found else "",
-        verdict=_word(found),
+        verdict=_word(found, row),
     )
 
 
-def _word(found: Comparison | None) -> str:
-    if found is None or found.p_holm is None:
+def _word(found: Comparison | None, row: Row | None) -> str:
+    if found is None or row is None or found.p_holm is None:
         return "untestable"
     if found.p_holm > LEVEL:
         return "indistinguishable"
     if found.certifies != "methods":
         return "untestable"
-    return "supported" if found.row_is_better else "contradicted"
+    better = found.row_is_better(row.metric(found.metric).lower_is_better)
+    return "supported" if better else "contradicted"

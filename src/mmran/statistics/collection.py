@@ -1,17 +1,18 @@
 """Every statistic of one test set, as the csv files of a folder."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmran.config.claims import Claim
+from mmran.metrics.custom import CustomMetrics
 from mmran.statistics.calibration import Calibration, ReliabilityBin, calibrations, reliability_bins
 from mmran.statistics.claims import Verdict, judge
 from mmran.statistics.comparisons import Comparison, compare_all
 from mmran.statistics.files import write_csv
 from mmran.statistics.intervals import Bootstrap, Interval, intervals
 from mmran.statistics.perclass import PerClass, per_class
-from mmran.statistics.rows import Families, Row, check_same_slices
+from mmran.statistics.rows import Families, Row, check_same_slices, shared_custom
 from mmran.statistics.strata import Example, Stratum, by_stratum, examples
 
 
@@ -28,6 +29,7 @@ class Statistics:
         calibrations: how well class probabilities match the share of right predictions.
         reliability: the bins behind `calibrations`.
         verdicts: on the claims; empty without claims.
+        custom: definitions of the metrics from outside the package that all rows have.
     """
 
     intervals: Sequence[Interval]
@@ -38,6 +40,7 @@ class Statistics:
     calibrations: Sequence[Calibration]
     reliability: Sequence[ReliabilityBin]
     verdicts: Sequence[Verdict]
+    custom: CustomMetrics = field(default_factory=dict)
 
     @classmethod
     def of(cls, rows: Sequence[Row], against: Row, metrics: Sequence[str], claims: Sequence[Claim]) -> "Statistics":
@@ -63,6 +66,7 @@ class Statistics:
             calibrations(rows),
             reliability_bins(rows),
             judge(claims, {row.label: row for row in rows}, bootstrap),
+            shared_custom(rows),
         )
 
     def write(self, folder: Path, *, claims: bool) -> None:

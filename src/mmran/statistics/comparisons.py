@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mmran.metrics.names import find_metric
 from mmran.statistics.estimators import Ratio, slice_values
 from mmran.statistics.intervals import SEED, Bootstrap, Estimate, family_df, percentile_interval, t_interval, t_test
 from mmran.statistics.rows import Families, Row, on_shared_slices
@@ -68,12 +67,9 @@ class Comparison:
     cases: str
     against_cases: str
 
-    @property
-    def row_is_better(self) -> bool | None:
-        """Whether the difference favors the row; None where it is not defined or zero."""
-        if not self.difference:
-            return None
-        return (self.difference < 0) == find_metric(self.metric).lower_is_better
+    def row_is_better(self, lower_is_better: bool) -> bool | None:
+        """Whether the difference favors the row, for a metric of this direction; None where undefined or zero."""
+        return (self.difference < 0) == lower_is_better if self.difference else None
 
 
 def compare(row: Row, against: Row, metric: str, bootstrap: Bootstrap | None = None) -> Comparison:
@@ -81,7 +77,7 @@ def compare(row: Row, against: Row, metric: str, bootstrap: Bootstrap | None = N
 
     Args:
         row, against: the rows; slices that only one of them tested are left out.
-        metric: a name that `mmran.metrics.find_metric` knows.
+        metric: a name that `mmran.metrics.find_metric` knows, or of a custom metric of both rows.
         bootstrap: of the shared slices' families; made here if None.
 
     Raises:
@@ -182,8 +178,8 @@ def sign_flip_test(contributions: NDArray[np.float64], seed: int = SEED) -> floa
 def _influences(row: Row, metric: str, bootstrap: Bootstrap, pair: tuple[Row, Row]) -> NDArray[np.float64]:
     """(F,) what each family adds to a row's metric, averaged over its seeds.
 
-    Exact for a mean over slices; a jackknife for metrics that are not sums over families; for the median, the share of
-    slices above the median of both rows together, because a median has no useful jackknife.
+    Exact for a mean over all slices; a jackknife for metrics that are not sums over families; for the median, the share
+    of slices above the median of both rows together, because a median has no useful jackknife.
     """
     families = bootstrap.families
     if metric == "hd95_median_mm":
@@ -193,13 +189,20 @@ def _influences(row: Row, metric: str, bootstrap: Bootstrap, pair: tuple[Row, Ro
     estimators = bootstrap.estimators(row, metric)
     if estimators is None:
         raise ValueError(f"{row.label} has no {metric}")
-    if all(isinstance(one, Ratio) for one in estimators) and metric != "hd95_overlapping_mm":
+    if all(isinstance(one, Ratio) for one in estimators) and _is_mean(metric, pair):
         values = [slice_values(metric, cases) for cases in row.seeds]
         return np.mean([_share_by_family(one, row, families) for one in values], axis=0)
     n = len(families)
     without = 1 - np.eye(n)
     unit = np.ones((1, n))
     return np.mean([(n * one(unit)[0] - (n - 1) * one(without)) / n for one in estimators], axis=0)
+
+
+def _is_mean(metric: str, pair: tuple[Row, Row]) -> bool:
+    """Whether a ratio is a mean over all slices; a custom metric may leave some of them without a value."""
+    if metric == "hd95_overlapping_mm":
+        return False
+    return not any(metric in one.custom and one.cases[metric].isna().any() for one in pair)
 
 
 def _share_by_family(values: NDArray[np.float64], row: Row, families: Families) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mmran.evaluation.predictions import class_columns, classes_of
-from mmran.metrics.names import find_metric
+from mmran.metrics.custom import needs_of
 from mmran.metrics.released import SCORE_DECIMALS
 
 Floats = NDArray[np.float64]
@@ -30,7 +30,7 @@ def estimator(metric: str, cases: pd.DataFrame, family: Codes, n_families: int) 
     """The estimator of a metric.
 
     Args:
-        metric: a name that `mmran.metrics.find_metric` knows.
+        metric: a name that `mmran.metrics.find_metric` knows, or of a custom metric.
         cases: one row per slice, of one seed and variant.
         family: (N,) family of each slice, 0..F-1.
         n_families: F.
@@ -39,7 +39,7 @@ def estimator(metric: str, cases: pd.DataFrame, family: Codes, n_families: int) 
         A function of weights (B, F) float64 to values (B,) float64, NaN where the weights leave the metric undefined;
         or None where the network lacks the task.
     """
-    task = "missed" if find_metric(metric).needs == "masks" else "predicted"
+    task = "missed" if needs_of(metric) == "masks" else "predicted"
     if cases[task].isna().any():
         return None
     if metric.startswith("auc_"):
@@ -53,7 +53,7 @@ def estimator(metric: str, cases: pd.DataFrame, family: Codes, n_families: int) 
 
 
 def slice_values(metric: str, cases: pd.DataFrame) -> Floats:
-    """(N,) value of each slice, for a metric that is a mean over slices."""
+    """(N,) value of each slice, for a metric that is a mean over slices; NaN where a custom one is not defined."""
     if metric == "miou":
         return cases[["iou_background", "iou_tumor"]].mean(axis=1).to_numpy(dtype=np.float64)
     if metric == "mpa":
@@ -74,7 +74,10 @@ def _ratio_terms(metric: str, cases: pd.DataFrame) -> tuple[Floats, Floats]:
         return cases["hd95_mm"].to_numpy(dtype=np.float64) * overlaps, overlaps
     values = slice_values(metric, cases)
     # A count is a share of the test slices times their number, because resamples differ in their number of slices.
-    return (values * len(cases), ones) if metric.startswith("n_") else (values, ones)
+    if metric.startswith("n_"):
+        return values * len(cases), ones
+    # The mean leaves out slices without a value.
+    return np.nan_to_num(values), np.isfinite(values).astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
-from mmran.metrics.names import find_metric
+from mmran.metrics.names import Metric
 from mmran.statistics.estimators import Estimator, estimator
 from mmran.statistics.rows import Families, Row
 
@@ -179,11 +179,11 @@ def interval(row: Row, metric: str, bootstrap: Bootstrap) -> Interval:
 
     Args:
         row: the experiment.
-        metric: a name that `mmran.metrics.find_metric` knows.
+        metric: a name that `mmran.metrics.find_metric` knows, or of a custom metric of the row.
         bootstrap: of the row's families.
     """
     estimate = bootstrap.estimate(row, metric)
-    bounds = None if estimate is None else _bounds(estimate, metric, bootstrap.families)
+    bounds = None if estimate is None else _bounds(estimate, row.metric(metric), bootstrap.families)
     n = len(row.seeds[0])
     shares = _wilson_of(estimate, n, bootstrap.families) if estimate is not None and metric == "acc" else None
     return Interval(
@@ -206,7 +206,7 @@ def interval(row: Row, metric: str, bootstrap: Bootstrap) -> Interval:
     )
 
 
-def _bounds(estimate: Estimate, metric: str, families: Families) -> tuple[float, float] | None:
+def _bounds(estimate: Estimate, metric: Metric, families: Families) -> tuple[float, float] | None:
     low_high = percentile_interval(estimate.resampled)
     if low_high is None or estimate.by_seed.size == 1:
         return low_high
@@ -215,8 +215,8 @@ def _bounds(estimate: Estimate, metric: str, families: Families) -> tuple[float,
         (estimate.seed_variance, estimate.by_seed.size - 1),
     ]
     low, high = t_interval(estimate.value, components)
-    # No metric lies below zero, and no share above one.
-    return max(low, 0.0), min(high, 1.0) if find_metric(metric).is_fraction else high
+    # No share lies above one, and few metrics below zero.
+    return low if metric.is_signed else max(low, 0.0), min(high, 1.0) if metric.is_fraction else high
 
 
 def _wilson_of(estimate: Estimate, n: int, families: Families) -> tuple[float, tuple[float, float]]:

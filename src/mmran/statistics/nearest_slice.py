@@ -20,19 +20,21 @@ from mmran.evaluation.evaluate import evaluate
 from mmran.evaluation.prediction_writer import PredictionWriter
 from mmran.evaluation.summary import Summary
 from mmran.files import sha256_file, write_text
+from mmran.metrics.custom import CustomMetrics
 from mmran.statistics.nearest_spec import THUMBNAIL_PX, specification
 
 SEED = 0
 """Nothing is drawn, so there is one seed."""
 
 
-def predict_nearest(store_path: Path, split_path: Path, output: Path) -> Summary:
+def predict_nearest(store_path: Path, split_path: Path, output: Path, custom: CustomMetrics | None = None) -> Summary:
     """Copy class and mask of the nearest training slice, and measure them.
 
     Args:
         store_path: the slice store.
         split_path: csv of the protocol.
         output: folder that gets spec.json, predictions.h5, cases.csv and summary.json.
+        custom: metrics from outside the package, measured too.
 
     Raises:
         UserError: a file is absent or damaged, or a fold has no training or test slices.
@@ -50,7 +52,8 @@ def predict_nearest(store_path: Path, split_path: Path, output: Path) -> Summary
         with PredictionWriter(output / "predictions.h5", NEAREST, split_path.stem, digests, store.classes) as writer:
             for fold in sorted(split["fold"].unique().tolist()):
                 _predict_fold(store, split[split["fold"] == fold], fold, dict(zip(numbers, seen, strict=True)), writer)
-    return evaluate(output / "predictions.h5", store_path, split_path, output / "cases.csv", output / "summary.json")
+    cases, summary = output / "cases.csv", output / "summary.json"
+    return evaluate(output / "predictions.h5", store_path, split_path, cases, summary, custom)
 
 
 def thumbnails(store: SliceStore, numbers: list[int]) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """What is compared: the cases of one experiment in one variant, with the patient families they come from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypedDict
@@ -16,7 +16,8 @@ from mmran.evaluation.cases import read_cases
 from mmran.evaluation.postprocess import RAW
 from mmran.evaluation.predictions import classes_of
 from mmran.evaluation.summary import Summary
-from mmran.metrics.names import find_metric
+from mmran.metrics.custom import CustomMetrics, describe, needs_of
+from mmran.metrics.names import Metric
 
 FEW_FAMILIES = 30
 """With fewer families, a bootstrap interval is too narrow, and the output says so."""
@@ -40,6 +41,7 @@ class Row:
         experiment, protocol, variant: which.
         digest: SHA-256 of its cases.csv.
         cases: (seeds x slices) rows of `mmran.evaluation.cases`, of that variant, sorted by seed and slice.
+        custom: definitions of the metrics from outside the package that the cases have.
     """
 
     label: str
@@ -48,6 +50,7 @@ class Row:
     variant: str
     digest: str
     cases: pd.DataFrame
+    custom: CustomMetrics = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path | str, variant: str = RAW, label: str | None = None) -> "Row":
@@ -75,7 +78,12 @@ class Row:
             variant=variant,
             digest=summary.digests["cases"],
             cases=chosen.sort_values(["seed", "slice"], ignore_index=True),
+            custom=summary.custom,
         )
+
+    def metric(self, name: str) -> Metric:
+        """How one of its metrics is printed and ranked."""
+        return describe(name, self.custom)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -126,12 +134,12 @@ class Row:
 
     def at_chance(self, metric: str) -> bool:
         """Whether it has learned nothing about the task that a metric measures."""
-        return find_metric(metric).needs in self.chance
+        return needs_of(metric) in self.chance
 
     def on(self, slices: Sequence[int]) -> "Row":
         """The same row on some of its slices."""
         chosen = self.cases[self.cases["slice"].isin(slices)].reset_index(drop=True)
-        return Row(self.label, self.experiment, self.protocol, self.variant, self.digest, chosen)
+        return replace(self, cases=chosen)
 
 
 @dataclass(frozen=True)
@@ -205,6 +213,26 @@ def check_same_slices(rows: Sequence[Row]) -> None:
     for row in rows[1:]:
         if not row.seeds[0]["slice"].equals(first.seeds[0]["slice"]):
             raise UserError(f"{first.label} and {row.label} tested different slices; evaluate both on one split")
+
+
+def shared_custom(rows: Sequence[Row]) -> CustomMetrics:
+    """The custom metrics that all rows have.
+
+    Raises:
+        UserError: two rows have different metrics of one name.
+    """
+    first, *others = rows
+    shared = dict(first.custom)
+    for row in others:
+        for name in [name for name in shared if name not in row.custom]:
+            del shared[name]
+        for name, one in shared.items():
+            if row.custom[name] != one:
+                raise UserError(
+                    f"{first.label} and {row.label} were measured by different metrics called {name}; evaluate both "
+                    "with one configuration"
+                )
+    return shared
 
 
 def on_shared_slices(a: Row, b: Row) -> tuple[Row, Row]:

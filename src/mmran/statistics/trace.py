@@ -9,7 +9,6 @@ import numpy as np
 from mmran.config.tables import NEAREST
 from mmran.errors import UserError, known_names
 from mmran.evaluation.summary import Summary
-from mmran.metrics.names import find_metric, is_metric
 from mmran.statistics.estimators import MEANS, slice_values
 from mmran.statistics.rows import Row
 from mmran.training.record import RunRecord, read_runs
@@ -40,14 +39,14 @@ class Trace:
 
     def lines(self) -> list[str]:
         """The trace as text, one fact per line."""
-        metric, digests = find_metric(self.metric), self.summary.digests
+        metric, digests = self.summary.metric(self.metric), self.summary.digests
         seeds = ", ".join(str(seed.seed) for seed in self.summary.seeds)
         found = [
             f"{metric.title} of {self.row.label}: {self.printed}",
             f"  from     {self.folder / 'cases.csv'} (sha256 {digests['cases'][:12]}), variant {self.row.variant}",
             f"  over     {self.summary.n} test slices, seeds {seeds}",
         ]
-        if self.metric in MEANS:
+        if self.metric in MEANS or self.metric in self.summary.custom:
             found += self._extremes()
         found.append(f"  measured by {len(self.summary.code)} modules, of predictions {digests['predictions'][:12]}")
         found += [
@@ -62,9 +61,9 @@ class Trace:
 
     def _extremes(self) -> list[str]:
         """The slices with the lowest and the highest values, under the first seed."""
-        cases, scale = self.row.seeds[0], find_metric(self.metric).scale
+        cases, scale = self.row.seeds[0], self.summary.metric(self.metric).scale
         values = slice_values(self.metric, cases) * scale
-        order = np.argsort(values, kind="stable")
+        order = np.argsort(values, kind="stable")[: np.count_nonzero(~np.isnan(values))]  # NaN is last
         parts = {"lowest": order[:EXTREMES], "highest": order[::-1][:EXTREMES]}
         return [
             f"  {name:8} " + ", ".join(f"slice {cases['slice'].iloc[i]} {values[i]:.2f}" for i in chosen.tolist())
@@ -83,13 +82,17 @@ def trace(table: Path, label: str, metric: str) -> Trace:
     Raises:
         UserError: there is no such table, row or column, or the cell is not what the cases give now.
     """
-    cells = _cells(table, label, metric)
+    cells = _cells(table, label)
     results, protocol = table.parents[2], table.parent.name
     folder = results / "experiments" / cells["experiment"] / protocol
     row = Row.read(folder, cells["variant"], label)
     summary = Summary.read(folder / "summary.json")
-    value = summary.variants[row.variant][metric]
-    now = "-" if value is None else f"{find_metric(metric).scale * value:.{find_metric(metric).decimals}f}"
+    values, how = summary.variants[row.variant], summary.metric
+    shown = [name for name in cells if name in values]
+    if metric not in shown:
+        raise UserError(f"{table}: no column {metric!r} of ours; {known_names(metric, shown)}")
+    value = values[metric]
+    now = "-" if value is None else f"{how(metric).scale * value:.{how(metric).decimals}f}"
     printed, *_ = cells[metric].split()  # of several seeds, the mean comes before its deviation
     if now != printed:
         raise UserError(f"{table}: {metric} of {label} is {printed}, but its cases give {now}; run snakemake again")
@@ -99,7 +102,7 @@ def trace(table: Path, label: str, metric: str) -> Trace:
     return Trace(cells[metric], metric, row, summary, runs, folder)
 
 
-def _cells(table: Path, label: str, metric: str) -> dict[str, str]:
+def _cells(table: Path, label: str) -> dict[str, str]:
     """The cells of a row, by column."""
     if not table.is_file():
         raise UserError(f"{table}: no such table; expected RESULTS/tables/PROTOCOL/NAME.csv")
@@ -108,9 +111,6 @@ def _cells(table: Path, label: str, metric: str) -> dict[str, str]:
     if label not in rows:
         raise UserError(f"{table}: no row {label!r}; {known_names(label, rows)}")
     cells = rows[label]
-    shown = [name for name in cells if is_metric(name)]
-    if metric not in shown:
-        raise UserError(f"{table}: no column {metric!r} of ours; {known_names(metric, shown)}")
     if not {"experiment", "variant", "spec"} <= set(cells):
         raise UserError(f"{table}: does not say where its rows come from; run snakemake again")
     return cells

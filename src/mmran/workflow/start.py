@@ -23,7 +23,7 @@ from mmran.errors import UserError
 from mmran.files import canonical_json, read_json, sha256_text, write_text_if_changed
 from mmran.workflow import checkout, slurm
 from mmran.workflow.conda import after_activation, check_conda
-from mmran.workflow.feasible import check_trainable
+from mmran.workflow.feasible import check_measurable, check_trainable
 from mmran.workflow.progress import TrainingLines
 from mmran.workflow.specs_lock import hold_specs
 
@@ -214,6 +214,7 @@ def _start(workflow: Any, values: Mapping[str, Any]) -> Run:
     if workflow.is_main_process:
         searched = [] if config.search is None else [config.search.experiment]
         check_trainable([*map(config.resolve, config.experiments()), *searched])
+        check_measurable(config.custom_metrics, config.measuring_code("evaluate"))
     run = Run(workflow, config)
     if workflow.is_main_process:
         run.rerun_by_records()

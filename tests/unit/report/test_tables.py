@@ -205,5 +205,5 @@ def test_a_summary_measured_under_another_specification_is_refused():
 
 
 def test_an_unknown_metric_lists_the_known():
-    with pytest.raises(UserError, match="unknown metric dise, expected some of dice"):
+    with pytest.raises(UserError, match="not measured by metric 'dise'; did you mean 'dice'\\? known: acc"):
         metrics_table(spec(*ROWS, metrics=("dise",)), SUMMARIES, SPECS)

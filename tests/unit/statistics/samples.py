@@ -10,6 +10,7 @@ from mmran.evaluation.cases import typed_cases, write_cases
 from mmran.evaluation.predictions import class_columns
 from mmran.evaluation.summary import Summary
 from mmran.files import sha256_file, sha256_text
+from mmran.metrics.custom import CustomMetrics
 from mmran.statistics.rows import Row
 
 
@@ -74,9 +75,10 @@ def sample(label: str = "net", **options) -> Row:
     return row(cases(name=label, **options), label)
 
 
-def publish(folder: Path, frame: pd.DataFrame) -> Path:
+def publish(folder: Path, frame: pd.DataFrame, custom: CustomMetrics | None = None) -> Path:
     """Write cases.csv and summary.json as `evaluate` does; return the folder."""
     write_cases(folder / "cases.csv", frame)
     digests = dict.fromkeys(("spec", "data", "split", "predictions"), "d" * 64)
-    Summary.of(frame, digests | {"cases": sha256_file(folder / "cases.csv")}, {}).write(folder / "summary.json")
+    digests["cases"] = sha256_file(folder / "cases.csv")
+    Summary.of(frame, digests, {}, custom).write(folder / "summary.json")
     return folder

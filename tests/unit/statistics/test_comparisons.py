@@ -7,7 +7,7 @@ from scipy import stats
 
 from mmran.data.published import CLASSES
 from mmran.errors import UserError
-from mmran.metrics.names import metric_names
+from mmran.metrics.names import find_metric, metric_names
 from mmran.statistics.comparisons import compare, compare_all, holm, sign_flip_test
 from mmran.statistics.intervals import Bootstrap
 from mmran.statistics.rows import Families, Row, check_same_slices
@@ -75,10 +75,11 @@ def test_a_clear_difference_is_found_and_an_equal_row_is_not_called_different(me
     better["predicted"] = better[["p_meningioma", "p_glioma", "p_pituitary"]].to_numpy().argmax(axis=1) + 1
     found = compare(row(better, "better"), row(frame), metric)
     assert found.p < 0.05
-    assert found.row_is_better
+    lower = find_metric(metric).lower_is_better
+    assert found.row_is_better(lower)
     assert not (found.low <= 0 <= found.high)
     back = compare(row(frame), row(better, "better"), metric)
-    assert (back.difference, back.p, back.row_is_better) == (-found.difference, found.p, False)
+    assert (back.difference, back.p, back.row_is_better(lower)) == (-found.difference, found.p, False)
 
 
 def test_the_difference_is_of_the_means_and_its_interval_is_paired():
@@ -157,7 +158,7 @@ def test_a_task_that_a_row_lacks_has_no_difference():
     frame["predicted"] = frame["predicted"].astype("Int64")
     frame.loc[:, "predicted"] = None
     found = compare(row(frame), sample("b"), "acc")
-    assert (found.difference, found.p, found.row_is_better) == (None, None, None)
+    assert (found.difference, found.p, found.row_is_better(False)) == (None, None, None)
 
 
 def test_rows_are_read_from_results_and_edited_cases_are_refused(tmp_path):

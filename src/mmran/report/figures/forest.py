@@ -5,19 +5,21 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from mmran.config.figures import FigureSpec
-from mmran.errors import UserError
-from mmran.metrics.names import find_metric
+from mmran.errors import UserError, known_names
+from mmran.metrics.custom import CustomMetrics, describe, needs_of
+from mmran.metrics.names import Metric, metric_names
 from mmran.report.figures import style
 from mmran.report.figures.rows import Row, labels, sentence, source
 from mmran.report.notes import join
 from mmran.statistics.comparisons import LEVEL, Comparison, compare_all
 from mmran.statistics.intervals import Bootstrap
-from mmran.statistics.rows import Families
+from mmran.statistics.rows import Families, shared_custom
 
-PANELS = {"dice": "Dice", "acc": "accuracy"}
-"""Metric -> its name in the heading of its panel; both are shares, so differences are in points."""
+PANELS = ("dice", "acc")
+"""Metrics of the panels, unless the figure names others."""
+_HEADINGS = {"dice": "Dice", "acc": "accuracy"}
+"""Metric -> heading of its panel, where it is not its title."""
 _LEFT_INCHES, _HEAD_INCHES, _GAP_INCHES, _FOOT_INCHES, _LINE_INCHES = 1.5, 0.3, 0.25, 0.42, 0.22
-_PANEL_INCHES = (style.WIDTH_INCHES - _LEFT_INCHES - _GAP_INCHES - 0.12) / 2
 
 
 def differences(rows: Sequence[Row], reference: Row, metric: str) -> list[Comparison]:
@@ -26,7 +28,7 @@ def differences(rows: Sequence[Row], reference: Row, metric: str) -> list[Compar
     Raises:
         UserError: all test slices are of one family or one class, or rows tested different slices.
     """
-    needed = [row for row in rows if (row.segments if find_metric(metric).needs == "masks" else row.classifies)]
+    needed = [row for row in rows if (row.segments if needs_of(metric) == "masks" else row.classifies)]
     place = next((i for i, row in enumerate(needed) if row is reference), None)
     if place is None or len(needed) < 2:
         return []
@@ -38,7 +40,8 @@ def draw(spec: FigureSpec, rows: Sequence[Row]) -> style.Drawing:
     """One panel per metric, one line per network."""
     reference = next(row for row in reversed(rows) if spec.against in ("", row.label))
     try:
-        found = {metric: differences(rows, reference, metric) for metric in PANELS}
+        custom = _checked(spec, rows)
+        found = {metric: differences(rows, reference, metric) for metric in spec.metrics or PANELS}
     except UserError as error:
         return style.message(spec.title, f"No differences: {error}.")
     if not any(found.values()):
@@ -46,16 +49,32 @@ def draw(spec: FigureSpec, rows: Sequence[Row]) -> style.Drawing:
     others = [row for row in rows if row is not reference]
     height = len(others) * _LINE_INCHES
     figure = style.new_figure(_HEAD_INCHES + height + _FOOT_INCHES)
-    for i, (metric, name) in enumerate(PANELS.items()):
-        left = _LEFT_INCHES + i * (_PANEL_INCHES + _GAP_INCHES)
-        axes = style.place(figure, left, _HEAD_INCHES, _PANEL_INCHES, height)
-        axes.set_title(name, fontsize=8, pad=4)
-        _draw_panel(axes, others, found[metric], first=i == 0)
-        axes.set_xlabel(f"difference to {reference.label} (points)")
+    width = (style.WIDTH_INCHES - _LEFT_INCHES - 0.12 + _GAP_INCHES) / len(found) - _GAP_INCHES
+    for i, (name, compared) in enumerate(found.items()):
+        axes = style.place(figure, _LEFT_INCHES + i * (width + _GAP_INCHES), _HEAD_INCHES, width, height)
+        metric = describe(name, custom)
+        heading, _, unit = metric.title.removesuffix(")").partition(" (")
+        axes.set_title(_HEADINGS.get(name, heading), fontsize=8, pad=4)
+        _draw_panel(axes, others, compared, metric, first=i == 0)
+        unit = "points" if metric.is_fraction else unit
+        axes.set_xlabel(f"difference to {reference.label}" + (f" ({unit})" if unit else ""))
     return style.Drawing(figure, _caption(spec, rows, reference, [one for panel in found.values() for one in panel]))
 
 
-def _draw_panel(axes: Axes, rows: Sequence[Row], found: Sequence[Comparison], first: bool) -> None:
+def _checked(spec: FigureSpec, rows: Sequence[Row]) -> CustomMetrics:
+    """The custom metrics of all rows, if the figure names no other.
+
+    Raises:
+        UserError: a row was not measured by a metric of the figure.
+    """
+    custom = shared_custom([row.tested() for row in rows])
+    known = (*metric_names(rows[0].classes), *custom)
+    if unknown := [name for name in spec.metrics if name not in known]:
+        raise UserError(f"not every row was measured by metric {unknown[0]!r}; {known_names(unknown[0], known)}")
+    return custom
+
+
+def _draw_panel(axes: Axes, rows: Sequence[Row], found: Sequence[Comparison], metric: Metric, first: bool) -> None:
     # Two rows may show one experiment with different masks.
     places = {(row.experiment, row.variant, row.label): i for i, row in enumerate(rows)}
     axes.axvline(0, color="0.6", linewidth=0.6)
@@ -65,9 +84,15 @@ def _draw_panel(axes: Axes, rows: Sequence[Row], found: Sequence[Comparison], fi
             continue
         color = style.color(rows[i].style)
         if one.low is not None and one.high is not None:
-            axes.plot([100 * one.low, 100 * one.high], [i, i], color=color, linewidth=1.6, solid_capstyle="butt")
+            axes.plot(
+                [metric.scale * one.low, metric.scale * one.high],
+                [i, i],
+                color=color,
+                linewidth=1.6,
+                solid_capstyle="butt",
+            )
         face = color if one.p_holm is not None and one.p_holm < LEVEL else "white"
-        axes.plot(100 * one.difference, i, "o", markersize=4.5, markerfacecolor=face, color=color)
+        axes.plot(metric.scale * one.difference, i, "o", markersize=4.5, markerfacecolor=face, color=color)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     size = style.fitting_size([row.label for row in rows], 7, _LEFT_INCHES - 0.12)
     axes.set_yticks(range(len(rows)), [row.label for row in rows] if first else [], fontsize=size)

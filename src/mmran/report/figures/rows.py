@@ -68,7 +68,8 @@ class Row:
         variant = self.variant if self.segments else RAW
         chosen = self.cases[self.cases["variant"] == variant].sort_values(["seed", "slice"], ignore_index=True)
         summary = self.summary
-        return TestedRow(self.label, self.experiment, summary.protocol, variant, summary.digests["cases"], chosen)
+        digest = summary.digests["cases"]
+        return TestedRow(self.label, self.experiment, summary.protocol, variant, digest, chosen, summary.custom)
 
     def classified(self) -> list[pd.DataFrame]:
         """Raw cases of each seed, its folds pooled: filling holes does not change classes."""
