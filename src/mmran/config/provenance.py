@@ -26,7 +26,7 @@ PLUMBING = frozenset(
         *("", ".errors", ".files", ".lazy", ".machine", ".config", ".networks", ".metrics", ".statistics"),
         *(".training.history", ".training.checkpoint"),
         *(".training.saver", ".training.progress", ".training.preflight", ".training.record", ".training.scalars"),
-        ".training.outcome",
+        *(".training.outcome", ".training.mlflow_run"),
     )
 )
 

@@ -21,6 +21,7 @@ from mmran.training.checkpoint import CheckpointFolder
 from mmran.training.device import Compute
 from mmran.training.engine import train
 from mmran.training.history import HistoryRow, write_history
+from mmran.training.mlflow_run import TrackedRun
 from mmran.training.recipe import Recipe, make_recipe
 from mmran.training.record import RunRecord
 from mmran.training.scalars import Scalars
@@ -72,7 +73,7 @@ def run_trial(
         )
         slices = {role: load_slices(trial, role, compute.device) for role in ("train", "val")}
         folder = CheckpointFolder(trial.folder, trial.digest)
-        with _watched(trial, on_epoch) as report:
+        with _watched(trial, on_epoch, log) as report:
             recipe, state = train(
                 trial.experiment,
                 seed=trial.seed,
@@ -90,18 +91,19 @@ def run_trial(
 
 @contextlib.contextmanager
 def _watched(
-    trial: Trial, on_epoch: Callable[[HistoryRow], None] | None
-) -> Iterator[Callable[[HistoryRow], None] | None]:
-    """What receives each epoch: TensorBoard too, if the experiment asks for it."""
-    if not trial.experiment.training.tensorboard:
-        yield on_epoch
-        return
-    with Scalars(trial.scalars_folder) as scalars:
+    trial: Trial, on_epoch: Callable[[HistoryRow], None] | None, log: Callable[[str], None]
+) -> Iterator[Callable[[HistoryRow], None]]:
+    """What receives each epoch: MLflow and TensorBoard too, where they are asked for."""
+    with contextlib.ExitStack() as stack:
+        receivers: list[Callable[[HistoryRow], None]] = [stack.enter_context(TrackedRun(trial, log)).write]
+        if trial.experiment.training.tensorboard:
+            receivers.append(stack.enter_context(Scalars(trial.scalars_folder)).write)
+        if on_epoch:
+            receivers.append(on_epoch)
 
         def report(row: HistoryRow) -> None:
-            scalars.write(row)
-            if on_epoch:
-                on_epoch(row)
+            for receive in receivers:
+                receive(row)
 
         yield report
 
