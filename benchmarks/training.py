@@ -44,12 +44,12 @@ def experiment(arguments: argparse.Namespace, precision: str, channels_last: boo
 def slices(size: int, device: torch.device) -> ResidentSlices:
     n = 10 * BATCHES
     return ResidentSlices(
-        images=torch.randint(0, 255, (n, size, size), dtype=torch.uint8, device=device),
+        images=torch.randint(0, 255, (n, 1, size, size), dtype=torch.uint8, device=device),
         masks=torch.randint(0, 2, (n, size, size), dtype=torch.uint8, device=device),
         labels=torch.arange(n, device=device) % 3,
         numbers=torch.arange(n),
-        low=torch.zeros(n, device=device),
-        high=torch.full((n,), 255.0, device=device),
+        low=torch.zeros((n, 1), device=device),
+        high=torch.full((n, 1), 255.0, device=device),
     )
 
 

@@ -41,6 +41,11 @@ rule convert:
             if "classes" in CONFIG.values["data"]
             else []
         ),
+        channels=(
+            ["--channels", *CONFIG.values["data"]["channels"]]
+            if "channels" in CONFIG.values["data"]
+            else []
+        ),
         tasks=(
             ["--tasks", *CONFIG.values["data"]["tasks"]]
             if "tasks" in CONFIG.values["data"]
@@ -55,8 +60,8 @@ rule convert:
     shell:
         logged(
             "python -m mmran --job {params.job:q} convert {input.source:q} --output {output.store:q}"
-            " --field-of-view-mm {params.field_of_view_mm} {params.classes} {params.tasks} {params.tumor_values}"
-            " {params.keep_going}"
+            " --field-of-view-mm {params.field_of_view_mm} {params.classes} {params.channels} {params.tasks}"
+            " {params.tumor_values} {params.keep_going}"
         )
 
 

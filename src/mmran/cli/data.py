@@ -83,6 +83,13 @@ def _convert_arguments(parser: ArgumentParser) -> None:
         help=f"classes in the order of their labels, which count from 1 (default: {' '.join(CLASSES)})",
     )
     parser.add_argument(
+        "--channels",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="channels of the images of a table, in order: its columns image_NAME, or what its images hold",
+    )
+    parser.add_argument(
         "--tasks",
         nargs="+",
         choices=TASKS,
@@ -109,6 +116,7 @@ def _convert(arguments: Namespace) -> None:
             arguments.output,
             field_of_view_mm=arguments.field_of_view_mm,
             classes=arguments.classes,
+            channels=arguments.channels,
             tasks=arguments.tasks,
             tumor_values=arguments.tumor_values,
             keep_going=arguments.keep_going,

@@ -93,9 +93,10 @@ def _segment(arguments: Namespace) -> None:
     options = Options(arguments.variant, arguments.flips, arguments.jobs or threads)
     model = load_model(arguments.model, arguments.device, threads)
     trained = model.record.training_images
-    read = ReadOptions(_AXES[arguments.axis], arguments.spacing_mm, trained.field_of_view_mm)
+    channels = model.record.channels
+    read = ReadOptions(_AXES[arguments.axis], arguments.spacing_mm, trained.field_of_view_mm, channels)
     search = find_images(arguments.inputs, arguments.output, read)
-    truth = Truth(arguments.truth, model.record.classes, read) if arguments.truth else None
+    truth = Truth(arguments.truth, model.record.classes, read.of_one_channel()) if arguments.truth else None
     masks = "segmentation" in model.record.tasks
     ensure_dir(arguments.output)
     with (
@@ -138,10 +139,12 @@ def _export(arguments: Namespace) -> None:
     from mmran.data.images.base import ReadOptions
     from mmran.data.images.find import find_images
     from mmran.inference.export import export
+    from mmran.inference.record import Package
 
     output = arguments.output or arguments.model / arguments.format
     images = []
-    for found in find_images(arguments.images, output, ReadOptions()).images if arguments.images else []:
+    read = ReadOptions(channels=Package.read(arguments.model).channels)
+    for found in find_images(arguments.images, output, read).images if arguments.images else []:
         images += [found.file.read(i).pixels for i in range(found.file.open())]
     for one in export(arguments.model, arguments.format, output, images):
         size = "any height and width" if one.any_size else "the height and width of training"

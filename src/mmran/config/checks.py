@@ -191,7 +191,7 @@ _NEEDED: dict[str, list[str]] = {
 }
 
 
-_DERIVED = {"n_classes": "data.classes", "tasks": "data.tasks"}
+_DERIVED = {"n_classes": "data.classes", "channels": "data.channels", "tasks": "data.tasks"}
 """Options of networks that follow from the data -> from what."""
 
 
@@ -233,7 +233,7 @@ def check_tasks(experiment: Experiment, tasks: Sequence[str]) -> None:
 
 
 def check_experiment(experiment: Experiment, classes: Sequence[str]) -> None:
-    """Refuse options that a network or schedule does not have, sizes that do not fit, and another number of classes.
+    """Refuse options that a network or schedule does not have, sizes that do not fit, and other channels or classes.
 
     Args:
         experiment: resolved.
@@ -249,6 +249,11 @@ def check_experiment(experiment: Experiment, classes: Sequence[str]) -> None:
         raise UserError(
             f"{where}: network {network.name} builds one number of classes, and data.classes has {len(classes)}; give "
             "its constructor the option n_classes"
+        )
+    if known is not None and network.channels > 1 and "channels" not in known:
+        raise UserError(
+            f"{where}: network {network.name} takes images of one channel, and data.channels has {network.channels}; "
+            "give its constructor the option channels"
         )
     alpha = experiment.loss.focal_alpha
     if isinstance(alpha, tuple) and classes and len(alpha) != len(classes):

@@ -96,6 +96,11 @@ class Config:
         return classes_of(self.values)
 
     @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels of an image, in order; empty for gray images."""
+        return tuple(self.values["data"].get("channels", ()))
+
+    @property
     def tasks(self) -> tuple[str, ...]:
         """What the data are for: "segmentation", "classification", or both."""
         return tuple(task for task in TASKS if task in self.values["data"].get("tasks", TASKS))
@@ -291,12 +296,14 @@ class Config:
         network = values["network"]
         network["name"] = self.values.get("networks", {}).get(network["name"], network["name"])
         refuse_derived(name, network)
-        # The paper's data have both tasks and as many classes as networks build by themselves: its specifications do
-        # not repeat it.
+        # The paper's data have both tasks, one channel, and as many classes as networks build by themselves: its
+        # specifications do not repeat it.
         if kept := taught(network["name"], self.tasks):
             network["tasks"] = list(kept)
         if len(self.classes) not in (0, len(CLASSES)) and classifies(network["name"]):
             network["n_classes"] = len(self.classes)
+        if len(self.channels) > 1:
+            network["channels"] = len(self.channels)
         return Experiment.from_values({"name": name, "code": code, **values})
 
     def resources(self, name: str) -> dict[str, int | str]:

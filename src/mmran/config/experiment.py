@@ -77,6 +77,11 @@ class NetworkSpec:
         """Keyword arguments of the network's constructor."""
         return {"width": self.width, **self.options}
 
+    @property
+    def channels(self) -> int:
+        """Channels of its images; one unless an option says otherwise."""
+        return int(self.options.get("channels", 1))
+
     def to_values(self) -> dict[str, Any]:
         """The plain mapping, as in the configuration: options beside name and width."""
         values = {"name": self.name, "mask_prior": self.mask_prior, **self.arguments}

@@ -26,7 +26,7 @@ PHANTOM, CONVERT, VERIFY = "phantom", "convert", "verify"
 COMPARED = ("intervals", "comparisons", "perclass", "strata", "worst", "calibration", "reliability", "claims")
 """What `mmran compare` writes, each as csv."""
 
-_CONVERTED = ("field_of_view_mm", "keep_going", "classes", "tasks", "tumor_values")
+_CONVERTED = ("field_of_view_mm", "keep_going", "classes", "channels", "tasks", "tumor_values")
 """Values of `data` that decide what `convert` writes."""
 
 TABLE_FILES = ("csv", "md", "tex", "html")

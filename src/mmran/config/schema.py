@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from mmran.data import channels
 from mmran.data.classes import NAME_PATTERN
 from mmran.data.protocol import APART, METHODS
 from mmran.data.published import CLASSES
@@ -30,6 +31,7 @@ def schema() -> dict[str, Any]:
         values["$defs"][definition]["enum"] = list(names)
     values["$defs"]["class"]["pattern"] = f"^{NAME_PATTERN}$"
     values["$defs"]["metric_name"]["pattern"] = f"^{METRIC_PATTERN}$"
+    values["$defs"]["channel"]["pattern"] = f"^{channels.NAME_PATTERN}$"
     return _with_metrics(values, CLASSES)
 
 

@@ -14,6 +14,7 @@ from mmran.data import published
 from mmran.data.audit_record import (
     Audit,
     Borders,
+    Channel,
     ClassCount,
     CountPair,
     DigestCheck,
@@ -26,6 +27,7 @@ from mmran.data.audit_record import (
     SizeCount,
     Spread,
 )
+from mmran.data.channels import channel_planes
 from mmran.data.cheng import border_mask
 from mmran.data.contrast import contrasts, orientation
 from mmran.data.store import DEFAULT_LAYOUT, SliceStore, narrow, store_digest
@@ -68,6 +70,7 @@ def audit(store: SliceStore, on_progress: Callable[[int, int], None] | None = No
         published=_published(index) if _may_be_published(store) else None,
         rejects=store.rejects,
         ignored=store.ignored,
+        channels=_channels(store.channels, findings),
     )
 
 
@@ -90,7 +93,10 @@ def _examined(store: SliceStore, on_progress: Callable[[int, int], None] | None)
                 "n_hole_px": n_hole_px,
                 "iou": iou,
                 "iou_transposed": iou_transposed,
-                **contrasts(image, mask),
+                "lows": channel_planes(image).min(axis=(1, 2)).tolist(),
+                "highs": channel_planes(image).max(axis=(1, 2)).tolist(),
+                # One channel suffices: all have the same orientation.
+                **contrasts(channel_planes(image)[0], mask),
             }
         )
         if on_progress:
@@ -121,7 +127,7 @@ def _agreement(border: NDArray[np.float64], mask: NDArray[np.uint8]) -> tuple[fl
 def _digest(store: SliceStore, findings: pd.DataFrame) -> DigestCheck:
     found = np.frombuffer(b"".join(findings["digest"]), dtype=np.uint8).reshape(-1, 32)
     damaged = (found != store.slice_digests).any(axis=1)
-    recomputed = store_digest(found, store.folds, store.classes)
+    recomputed = store_digest(found, store.folds, store.classes, store.channels)
     return DigestCheck(
         stored=store.digest,
         recomputed=recomputed,
@@ -144,6 +150,14 @@ def _masks(index: pd.DataFrame, findings: pd.DataFrame) -> Masks:
         components={str(n): count for n, count in sorted(Counter(findings["n_components"]).items())},
         with_holes=tuple(findings.index[findings["n_hole_px"] > 0].tolist()),
     )
+
+
+def _channels(names: Sequence[str], findings: pd.DataFrame) -> dict[str, Channel]:
+    found = {}
+    for i, name in enumerate(names):
+        low, high = (np.array(findings[column].tolist())[:, i] for column in ("lows", "highs"))
+        found[name] = Channel(low.min().item(), high.max().item(), tuple(findings.index[low == high].tolist()))
+    return found
 
 
 def _families(index: pd.DataFrame, classes: Sequence[str]) -> Families:

@@ -147,6 +147,15 @@ class CountPair:
 
 
 @dataclass(frozen=True)
+class Channel:
+    """Lowest and highest intensity of a channel, and the slices in which it has one intensity alone."""
+
+    low: float
+    high: float
+    constant: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Published:
     """How the store relates to the published set: "complete", "subset", or "other" (it has more), with counts."""
 
@@ -176,6 +185,7 @@ class Audit:
         published: comparison with the published set; None if the slices are from another data set.
         rejects: files that should have been slices and were left out.
         ignored: files of other kinds beside them.
+        channels: name -> what it holds; empty for gray images, whose audit does not mention it.
     """
 
     store: str
@@ -197,10 +207,14 @@ class Audit:
     published: Published | None
     rejects: tuple[LeftOut, ...]
     ignored: tuple[LeftOut, ...]
+    channels: dict[str, Channel] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> str:
         """The text of `audit.json`."""
-        return canonical_json(dataclasses.asdict(self))
+        values = dataclasses.asdict(self)
+        if not self.channels:
+            del values["channels"]
+        return canonical_json(values)
 
     @classmethod
     def read(cls, path: Path | str) -> "Audit":
@@ -211,7 +225,7 @@ class Audit:
         """
         values = read_json(path)
         try:
-            return typing.cast("Audit", _built(cls, values))
+            return typing.cast("Audit", _built(cls, {"channels": {}, **values}))
         except (TypeError, KeyError, AttributeError) as error:
             raise UserError(f"{path}: not the audit of a slice store ({error}); run mmran verify again") from error
 

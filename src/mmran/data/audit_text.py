@@ -103,6 +103,10 @@ def _images(audit: Audit) -> list[str]:
         lines.append(f"      {name:<10}{slices:>12} of {patients:<14}{size.spacing_mm:.3g} mm a pixel")
     values = audit.intensities
     lines.append(_paragraph(f"intensities {values.low:g} to {values.high:g}, stored as {values.type}"))
+    for name, channel in audit.channels.items():
+        lines.append(_paragraph(f"channel {name}: {channel.low:g} to {channel.high:g}"))
+        if channel.constant:
+            lines.append(_paragraph(f"channel {name} has a single intensity: slices {_some(channel.constant)}", "!!"))
     return lines
 
 
@@ -116,7 +120,7 @@ def _masks(audit: Audit) -> list[str]:
         "",
         _check(not masks.empty, "no mask is empty", f"empty masks: slices {_some(masks.empty)}"),
         *([_mask_orientation(borders)] if borders else []),
-        _image_orientation(audit.contrast),
+        _image_orientation(audit.contrast, next(iter(audit.channels), None)),
         _agreeing(borders, audit.slices),
         _paragraph(f"connected components: {components}; {len(masks.with_holes)} masks have holes"),
         _paragraph(f"tumor area {area.least:.0f} to {area.most:.0f} mm², median {area.median:.0f} mm²"),
@@ -146,10 +150,11 @@ def _mask_orientation(borders: Borders) -> str:
     )
 
 
-def _image_orientation(contrast: Contrast) -> str:
+def _image_orientation(contrast: Contrast, channel: str | None) -> str:
+    image = "image" if channel is None else f"channel {channel} of the image"
     n, percent = _counted(contrast.n_compared, "slice"), f"{100 * contrast.share_upright:.0f} %"
     compared = (
-        f"image against mask: contrast between tumor and surroundings {contrast.median:.2f} in the median; "
+        f"{image} against mask: contrast between tumor and surroundings {contrast.median:.2f} in the median; "
         f"with the image {contrast.turn} {contrast.turned_median:.2f}; higher as stored in {percent} of {n}"
     )
     match contrast.orientation:

@@ -78,12 +78,12 @@ def augment(
 ) -> tuple[Tensor, Tensor]:
     """Transform a batch in place, on its device and without synchronizing with it.
 
-    Images are read bilinearly and masks at the nearest pixel, both through the same grid; pixels outside are zero.
-    The noise is added everywhere and not clipped, so that its mean stays zero. The batch is overwritten
-    because new memory costs a CPU as much time as the transforms.
+    Images are read bilinearly and masks at the nearest pixel, all channels through the same grid; pixels outside are
+    zero. The noise is added everywhere, differs between channels, and is not clipped, so that its mean stays zero. The
+    batch is overwritten because new memory costs a CPU as much time as the transforms.
 
     Args:
-        images: (B, 1, S, S) float32 in 0..1.
+        images: (B, C, S, S) float32 in 0..1.
         masks: (B, 1, S, S) float32 of 0 and 1.
         numbers: (B,) integer slice numbers, on the host.
         seed: the trial's seed.
@@ -175,7 +175,7 @@ def _spline_surface(control: Tensor, size: int) -> Tensor:
 
 
 def _move(values: Tensor, index: Tensor, grid: Tensor, mode: str) -> None:
-    """Replace the indexed b of (B, 1, S, S) by what lies at the positions (b, 2, S, S); zeros outside."""
+    """Replace the indexed b of (B, C, S, S) by what lies at the positions (b, 2, S, S); zeros outside."""
     # The copy is in the cache; reading slanted lines from main memory takes twice as long.
     copy, positions = values.index_select(0, index), grid.permute(0, 2, 3, 1)
     moved = functional.grid_sample(copy, positions, mode=mode, padding_mode="zeros", align_corners=False)
@@ -183,7 +183,7 @@ def _move(values: Tensor, index: Tensor, grid: Tensor, mode: str) -> None:
 
 
 def _add_noise(images: Tensor, keys: NDArray[np.uint64], noisy: NDArray[np.intp], sigma: float) -> None:
-    """Add Gaussian noise, in place, to the noisy ones of (B, 1, S, S)."""
+    """Add Gaussian noise, in place, to the noisy ones of (B, C, S, S)."""
     if not len(noisy):
         return
     n_pixels = images[0].numel()

@@ -18,6 +18,7 @@ from torch import Tensor
 from mmran.data import counters
 from mmran.data.augment import augment
 from mmran.data.augmentation import Augmentation
+from mmran.data.channels import channel_planes
 from mmran.data.geometry import fit_image, fit_mask
 from mmran.data.store import SliceStore
 from mmran.data.transforms import Transform, apply_transforms
@@ -31,7 +32,7 @@ class Batch(NamedTuple):
     """One batch of training data.
 
     Attributes:
-        images: (B, 1, S, S) float32, 0 to 1 before augmentation adds noise.
+        images: (B, C, S, S) float32, 0 to 1 before augmentation adds noise; C is 1 for gray images.
         masks: (B, 1, S, S) float32 of 0 and 1.
         labels: (B,) int64, 0..K-1.
     """
@@ -46,12 +47,12 @@ class ResidentSlices:
     """N slices at the network's size, on the device except for their numbers.
 
     Attributes:
-        images: (N, S, S) in the stored type, or the next wider one that torch computes with.
+        images: (N, C, S, S) in the stored type, or the next wider one that torch computes with.
         masks: (N, S, S) uint8 of 0 and 1.
         labels: (N,) int64, 0..K-1.
         numbers: (N,) int64 slice numbers, on the host, where counters are computed.
-        low: (N,) float32, the intensity that becomes 0.
-        high: (N,) float32, the intensity that becomes 1.
+        low: (N, C) float32, the intensity of each channel that becomes 0.
+        high: (N, C) float32, the intensity that becomes 1.
     """
 
     images: Tensor
@@ -81,7 +82,7 @@ class ResidentSlices:
             numbers: slice numbers; the slices keep this order.
             size: S, the network's side in pixels.
             fit: "pad" or "resample", see `geometry`.
-            percentiles: percentiles of the native slice that become 0 and 1, such as (1, 99).
+            percentiles: percentiles of each channel of the native slice that become 0 and 1, such as (1, 99).
             device: device that holds the slices.
 
         Raises:
@@ -95,14 +96,16 @@ class ResidentSlices:
                 f"input.percentiles: {list(percentiles)} must be two of 0 <= low < high <= 100, such as [1, 99]"
             )
         resident_type = _RESIDENT_TYPES.get(store.image_type.str[1:], np.float32)
-        images = np.empty((len(numbers), size, size), dtype=resident_type)
+        n_channels = len(store.channels) or 1
+        images = np.empty((len(numbers), n_channels, size, size), dtype=resident_type)
         masks = np.empty((len(numbers), size, size), dtype=np.uint8)
-        limits = np.empty((2, len(numbers)), dtype=np.float32)
+        limits = np.empty((2, len(numbers), n_channels), dtype=np.float32)
         for row, number in enumerate(numbers.tolist()):
             image, mask = store.read(number)
-            limits[:, row] = intensity_percentiles(image, percentiles)
-            # The darkest intensity is never above `low`, so padding becomes 0 whatever the scale's zero is.
-            images[row] = fit_image(image, size, fit, fill=image.min())
+            for channel, plane in enumerate(channel_planes(image)):
+                limits[:, row, channel] = intensity_percentiles(plane, percentiles)
+                # The darkest intensity is never above `low`, so padding becomes 0 whatever the scale's zero is.
+                images[row, channel] = fit_image(plane, size, fit, fill=plane.min())
             masks[row] = fit_mask(mask, size, fit)
         low, high = torch.from_numpy(limits).to(device)
         return cls(
@@ -120,10 +123,10 @@ class ResidentSlices:
         Args:
             positions: (B,) int64 rows of the slices, on their device.
         """
-        low, high = self.low[positions, None, None], self.high[positions, None, None]
+        low, high = self.low[positions, :, None, None], self.high[positions, :, None, None]
         images = normalize_(self.images.index_select(0, positions).to(torch.float32), low, high)
         masks = self.masks.index_select(0, positions).to(torch.float32)
-        return Batch(images[:, None], masks[:, None], self.labels[positions])
+        return Batch(images, masks[:, None], self.labels[positions])
 
 
 def normalize_(images: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -132,8 +135,8 @@ def normalize_(images: Tensor, low: Tensor, high: Tensor) -> Tensor:
     Where both are equal, brighter pixels become 1 and the others 0; none becomes NaN.
 
     Args:
-        images: (B, S, S) float32.
-        low, high: (B, 1, 1) float32.
+        images: (B, C, S, S) float32.
+        low, high: (B, C, 1, 1) float32.
     """
     return images.sub_(low).div_((high - low).clamp_min(torch.finfo(torch.float32).tiny)).clamp_(0, 1)
 

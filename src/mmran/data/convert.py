@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mmran.data.channels import channel_planes, checked_channels, several
 from mmran.data.cheng import Slice, parse_slice
 from mmran.data.classes import checked_classes
 from mmran.data.contradictions import Rejects, published_folds, refuse_shared_numbers, refuse_two_labels
@@ -49,6 +50,7 @@ def convert(
     *,
     field_of_view_mm: float = FIELD_OF_VIEW_MM,
     classes: Sequence[str] = CLASSES,
+    channels: Sequence[str] = (),
     tasks: Sequence[str] = TASKS,
     tumor_values: Sequence[float] = (),
     keep_going: bool = False,
@@ -62,6 +64,7 @@ def convert(
         output: the store; it and its index appear when both are complete.
         field_of_view_mm: side of the imaged square, from which the pixel spacing of each size of `.mat` files follows.
         classes: names of the classes in the order of their labels.
+        channels: names of the channels of images that a table names, in order; empty for gray images.
         tasks: "segmentation" for a table without classes, "classification" for one without masks, or both.
         tumor_values: values that mean tumor in the masks of tables; every value but 0 if empty.
         keep_going: leave out unusable files and list them in the store, instead of raising.
@@ -75,12 +78,15 @@ def convert(
         raise UserError(f"field of view {field_of_view_mm} mm: expected a positive number")
     tasks = checked_tasks(tasks, "tasks")
     classes = checked_classes(classes, "classes") if CLASSIFICATION in tasks else ()
+    channels = checked_channels(channels, "channels")
     refuse_values(tumor_values)
     tables = _tables_of(sources)
     if tasks != TASKS and not tables:
         raise UserError(f"tasks: {tasks[0]} alone is for tables (slices.csv); .mat files have masks and classes")
+    if several(channels) and not tables:
+        raise UserError(f"channels: {', '.join(channels)} are for tables (slices.csv); .mat files have one channel")
     with ExitStack() as stack:
-        source = read_tables(tables, classes, tasks) if tables else stack.enter_context(open_source(sources))
+        source = read_tables(tables, classes, tasks, channels) if tables else stack.enter_context(open_source(sources))
         # Blocks close in reverse order: the store is in place before its index is.
         index_path = stack.enter_context(atomic_path(output.with_name(INDEX_NAME)))
         store_path = stack.enter_context(atomic_path(output))
@@ -88,7 +94,7 @@ def convert(
         rejects = Rejects(keep_going)
         known_folds: dict[int, int] = {}
         if isinstance(source, Table):
-            rows = _read_table(source, spill, tuple(tumor_values), known_folds, rejects, on_progress)
+            rows = _read_table(source, spill, tuple(tumor_values), several(channels), known_folds, rejects, on_progress)
         else:
             rows = _read_all(source, spill, field_of_view_mm, classes, rejects, on_progress)
             known_folds = published_folds(source, rejects)
@@ -106,6 +112,7 @@ def convert(
             spill,
             layout="table" if tables else DEFAULT_LAYOUT,
             classes=classes,
+            channels=several(channels),
             has_masks=SEGMENTATION in tasks,
             folds=np.array([known_folds.get(number, 0) for number in index["slice"]], dtype="<i4"),
             rejects=[LeftOut(error.file, error.reason) for error in rejects.found],
@@ -155,6 +162,7 @@ def _read_table(
     table: Table,
     spill: BinaryIO,
     tumor_values: tuple[float, ...],
+    channels: tuple[str, ...],
     folds: dict[int, int],
     rejects: Rejects,
     on_progress: Callable[[int, int], None] | None,
@@ -162,7 +170,7 @@ def _read_table(
     """As `_read_all`; `folds` receives the fold of every slice whose line names one."""
     for error in table.rejects:
         rejects.add(error)
-    planned, faults = plan_rows(table.rows)
+    planned, faults = plan_rows(table.rows, channels)
     for error in faults:
         rejects.add(error)
     folds.update((plan.first + i, plan.row.fold) for plan in planned for i in range(plan.n))
@@ -173,7 +181,7 @@ def _read_table(
         item, spacing_mm = plane.read()
         return _prepared(item, plane.file, plane.row.family, spacing_mm)
 
-    found = planes(planned, tumor_values, table.ignored)
+    found = planes(planned, tumor_values, channels, table.ignored)
     n_slices = sum(plan.n for plan in planned)
     return _spilled(_mapped(_or_error(prepare), found), n_slices, spill, rejects, on_progress)
 
@@ -233,7 +241,7 @@ def _mapped(work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[
 
 def _prepared(item: Slice, file: str, family: str, spacing_mm: float) -> Prepared:
     """A slice's facts, and what waits: its narrowed image, its mask with eight pixels in a byte, its border."""
-    height, width = item.image.shape
+    height, width = item.image.shape[-2:]
     facts = {
         "slice": item.number,
         "label": item.label,
@@ -254,6 +262,7 @@ def _prepared(item: Slice, file: str, family: str, spacing_mm: float) -> Prepare
         high=image.max().item(),
         n_border_points=len(item.border),
         digest=slice_digest(facts, image, item.mask, item.border),
+        n_channels=len(channel_planes(image)),
     )
     return row, [image, np.packbits(item.mask), np.ascontiguousarray(item.border, dtype="<f8")]
 

@@ -10,16 +10,15 @@ from numpy.typing import NDArray
 from mmran.data.cheng import LARGEST_SIDE, Slice, usable_image
 from mmran.data.images import nifti, pictures
 from mmran.data.images.base import ImageFile, ReadOptions
-from mmran.data.images.nifti import Nifti
+from mmran.data.images.nifti import Nifti, refuse_other_affine
 from mmran.data.images.pictures import Picture
+from mmran.data.images.stack import Stack
 from mmran.data.matlab import SliceError
 from mmran.data.tables import TableRow
 from mmran.errors import UserError
 
 SQUARE_TOLERANCE = 0.01
 """How far the two sides of a pixel may differ and still count as square."""
-AFFINE_TOLERANCE_MM = 0.01
-"""How far the affines of a volume and of its mask may differ."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +55,10 @@ class Plane:
             SliceError: image or mask is damaged or not usable.
         """
         pixels, sides = self.image.read(self.i)
-        if max(pixels.shape) > LARGEST_SIDE:
-            raise SliceError(
-                self.file, f"has {pixels.shape[1]} x {pixels.shape[0]} px, expected at most {LARGEST_SIDE}"
-            )
-        tumor = self._tumor((pixels.shape[0], pixels.shape[1]))
+        height, width = pixels.shape[-2:]
+        if max(height, width) > LARGEST_SIDE:
+            raise SliceError(self.file, f"has {width} x {height} px, expected at most {LARGEST_SIDE}")
+        tumor = self._tumor((height, width))
         item = Slice(
             self.number,
             self.row.label,
@@ -111,8 +109,12 @@ class PlannedRow:
     first: int
 
 
-def plan_rows(rows: Sequence[TableRow]) -> tuple[list[PlannedRow], list[SliceError]]:
+def plan_rows(rows: Sequence[TableRow], channels: tuple[str, ...] = ()) -> tuple[list[PlannedRow], list[SliceError]]:
     """Read the headers of all images to count their slices, and refuse shared slice numbers.
+
+    Args:
+        rows: lines of tables.
+        channels: names of the channels of an image; empty for gray images.
 
     Returns:
         The lines that can be read, and a reason for each of the others.
@@ -120,7 +122,7 @@ def plan_rows(rows: Sequence[TableRow]) -> tuple[list[PlannedRow], list[SliceErr
     planned, faults = [], []
     for row in rows:
         try:
-            n = _opened(row.image, row.where).open()
+            n = _image_of(row, channels).open()
         except SliceError as error:
             faults.append(error)
             continue
@@ -143,39 +145,43 @@ def plan_rows(rows: Sequence[TableRow]) -> tuple[list[PlannedRow], list[SliceErr
 
 
 def planes(
-    planned: Sequence[PlannedRow], values: tuple[float, ...], ignored: list[SliceError]
+    planned: Sequence[PlannedRow], values: tuple[float, ...], channels: tuple[str, ...], ignored: list[SliceError]
 ) -> Iterator[Plane | SliceError]:
     """The slices with tumor of all images, or why an image has none; one volume is open at a time.
 
     Args:
         planned: the images.
         values: values of masks that are tumor; empty where every value but 0 is.
+        channels: names of the channels of an image; empty for gray images.
         ignored: receives a line per volume with slices without tumor.
     """
     for plan in planned:
         try:
-            yield from _planes_of(plan, values, ignored)
+            yield from _planes_of(plan, values, channels, ignored)
         except SliceError as error:
             yield error
 
 
-def _planes_of(plan: PlannedRow, values: tuple[float, ...], ignored: list[SliceError]) -> Iterator[Plane]:
+def _planes_of(
+    plan: PlannedRow, values: tuple[float, ...], channels: tuple[str, ...], ignored: list[SliceError]
+) -> Iterator[Plane]:
     row = plan.row
-    image = _opened(row.image, row.where)
+    image = _image_of(row, channels)
     n = image.open()
     if row.mask is None:
         yield from (Plane(row, plan.first + i, image, None, i, n, ()) for i in range(n))
         return
-    mask = _opened(row.mask, row.where)
+    mask = _file(row.mask, row.where)
     n_mask = mask.open()
     if n != n_mask:
         raise SliceError(str(row.mask), f"mask has {n_mask} slices, but its image {row.image} {n}")
-    if isinstance(image, Nifti) != isinstance(mask, Nifti):
+    reference = image.first if isinstance(image, Stack) else image
+    if isinstance(reference, Nifti) != isinstance(mask, Nifti):
         raise SliceError(
             str(row.mask), f"mask is of another format than its image {row.image}, expected both NIfTI or both pictures"
         )
-    if isinstance(image, Nifti) and isinstance(mask, Nifti):
-        _refuse_other_place(row, row.mask, image, mask)
+    if isinstance(reference, Nifti) and isinstance(mask, Nifti):
+        refuse_other_affine(mask, reference, "mask has another affine than its image", "resample the mask to the image")
     with_tumor: Sequence[int] = range(n)
     if n > 1:
         masks = [mask.read(i).pixels for i in range(n)]
@@ -211,22 +217,19 @@ def tumor_values(masks: Sequence[NDArray[np.generic]], file: str) -> tuple[float
     return tuple(found) or (1.0,)
 
 
-def _refuse_other_place(row: TableRow, mask_path: Path, image: Nifti, mask: Nifti) -> None:
-    difference = float(np.abs(image.affine - mask.affine).max())
-    if not difference <= AFFINE_TOLERANCE_MM:
-        raise SliceError(
-            str(mask_path),
-            f"mask has another affine than its image {row.image} (by up to {difference:.3g} mm), expected the same; "
-            "resample the mask to the image",
-        )
+def _image_of(row: TableRow, channels: tuple[str, ...]) -> ImageFile:
+    """The file of a line's image, or its files, one for each channel."""
+    if len(row.images) == 1:
+        return _file(row.image, row.where, channels)
+    return Stack([_file(path, row.where) for path in row.images], ReadOptions(channels=channels), row.image)
 
 
-def _opened(path: Path, where: str) -> ImageFile:
+def _file(path: Path, where: str, channels: tuple[str, ...] = ()) -> ImageFile:
     name = path.name.lower()
     if name.endswith(nifti.SUFFIXES):
-        return Nifti(path, ReadOptions())
+        return Nifti(path, ReadOptions(channels=channels))
     if name.endswith(pictures.SUFFIXES):
-        return Picture(path, ReadOptions())
+        return Picture(path, ReadOptions(channels=channels))
     raise SliceError(
         where, f"{path} is of an unknown kind, expected {', '.join((*pictures.SUFFIXES, *nifti.SUFFIXES))}"
     )

@@ -1,9 +1,10 @@
 """The slice store: all slices of a data set in one file, written by `convert` and read by every later stage.
 
 `slices.h5` has one group per native size, named `{H}x{W}`, with the contiguous datasets `image` (n, H, W), in
-the smallest type that holds every slice of the store without loss, and `mask` (n, H, W) uint8. `index.csv`
-beside it has one row per slice. Datasets are contiguous and uncompressed, so the operating system maps them
-into memory and reading a slice costs one copy.
+the smallest type that holds every slice of the store without loss, and `mask` (n, H, W) uint8. Images of several
+channels are (n, C, H, W), in the order of the attribute `channels`. `index.csv` beside it has one row per slice.
+Datasets are contiguous and uncompressed, so the operating system maps them into memory and reading a slice costs one
+copy.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mmran.data.channels import channels_attribute, read_channels
 from mmran.data.classes import classes_attribute, read_classes
 from mmran.data.pids import pid_family
 from mmran.data.tasks import CLASSIFICATION, SEGMENTATION
@@ -60,7 +62,7 @@ def narrow(image: NDArray[Any]) -> NDArray[Any]:
     """The same intensities in the smallest little-endian type that holds them without loss.
 
     Args:
-        image: (H, W) of any integer or floating type, finite.
+        image: (H, W) or (C, H, W), of any integer or floating type, finite.
     """
     if image.dtype.kind == "f" and not np.array_equal(image, np.trunc(image).clip(-(2.0**53), 2.0**53)):
         single = image.astype("<f4")
@@ -75,7 +77,7 @@ def slice_digest(
 
     Args:
         row: its `slice`, `label`, `pid`, `height`, `width`, `spacing_mm`, and `family`.
-        image: (H, W), narrowed.
+        image: (H, W) or (C, H, W), narrowed.
         mask: (H, W) of 0 and 1.
         border: (n, 2) float64.
     """
@@ -90,15 +92,20 @@ def slice_digest(
     return digest.digest()
 
 
-def store_digest(slice_digests: NDArray[np.uint8], folds: NDArray[np.int32], classes: Sequence[str]) -> str:
+def store_digest(
+    slice_digests: NDArray[np.uint8], folds: NDArray[np.int32], classes: Sequence[str], channels: Sequence[str] = ()
+) -> str:
     """SHA-256 of the content of a store.
 
     Args:
         slice_digests: (n, 32) in the order of the slice numbers.
         folds: (n,) published folds, 0 where unknown.
         classes: what the labels mean.
+        channels: of the images; empty for gray ones.
     """
     digest = hashlib.sha256(b"mmran slices 1\n")
+    for name in channels_attribute(channels).values():
+        digest.update(f"channels {name}\n".encode())
     for name in classes_attribute(classes).values():
         digest.update(f"{name}\n".encode())
     digest.update(np.ascontiguousarray(slice_digests).data)
@@ -132,8 +139,9 @@ class SliceStore:
         index: one line per slice in the order of the numbers, see `INDEX_TYPES`.
         classes: names of the classes in the order of the labels, which count from 1; empty without classes, where every
             label is 1.
+        channels: names of the channels in the order of the images; empty for gray images.
         has_masks: whether the data set has masks; without, all are empty.
-        digest: SHA-256 of the content; equal digests mean equal slices and classes.
+        digest: SHA-256 of the content; equal digests mean equal slices, classes, and channels.
         slice_digests: (n, 32) uint8, the digest of each slice in index order.
         layout: what the slices came from, "cjdata" (`.mat` files) or "table" (images that a table names).
         cvind: published fold of each slice number, empty where the source had no `cvind.mat`.
@@ -173,6 +181,7 @@ class SliceStore:
     def _read_header(self, file: h5py.File) -> None:
         self.digest = str(file.attrs["digest"])
         self.classes = read_classes(file.attrs)
+        self.channels = read_channels(file.attrs)
         self.has_masks = bool(file.attrs.get("masks", True))
         self.layout = str(file.attrs.get("layout", DEFAULT_LAYOUT))
         self.rejects = _left_out(file["rejects"][()])
@@ -191,14 +200,16 @@ class SliceStore:
 
     def _fits_index(self) -> bool:
         """Whether every row of the index has its place in the file."""
-        n = len(self.index)
+        n, channels = len(self.index), (len(self.channels),) if self.channels else ()
         sizes = self.index.groupby("group").size().to_dict()
         return (
             self.slice_digests.shape == (n, 32)
             and self.folds.shape == (n,)
             and self._border_start.shape == (n + 1,)
             and sizes == {name: len(images) for name, (images, _) in self._groups.items()}
-            and all(images.shape == masks.shape for images, masks in self._groups.values())
+            and all(
+                images.shape == (len(masks), *channels, *masks.shape[1:]) for images, masks in self._groups.values()
+            )
         )
 
     def _map(self, dataset: h5py.Dataset) -> NDArray[Any]:
@@ -236,7 +247,7 @@ class SliceStore:
         return next(iter(self._groups.values()))[0].dtype
 
     def read(self, number: int, *, check: bool = True) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-        """Copies of the image (H, W), in the store's type, and the mask (H, W) uint8 of a slice.
+        """Copies of the image (H, W) or (C, H, W), in the store's type, and the mask (H, W) uint8 of a slice.
 
         Args:
             number: the slice number.
@@ -258,7 +269,7 @@ class SliceStore:
         return slice_digest(facts, narrow(image), mask, self.border(number))
 
     def read_group(self, group: str) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-        """All images (n, H, W) and masks (n, H, W) uint8 of one size, in index order.
+        """All images (n, H, W) or (n, C, H, W) and masks (n, H, W) uint8 of one size, in index order.
 
         They are read-only views of the file: pages are read when touched and never copied, and no checksum is
         compared.

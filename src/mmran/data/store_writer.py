@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from mmran.data.channels import channels_attribute
 from mmran.data.classes import classes_attribute
 from mmran.data.store import DEFAULT_LAYOUT, FORMAT, LeftOut, left_out_bytes, smallest_type, store_digest
 from mmran.errors import UserError
@@ -33,6 +34,7 @@ class WaitingSlice:
         high: its highest intensity.
         n_border_points: number of points of its border.
         digest: see `store.slice_digest`.
+        n_channels: channels of its image.
         position: where in the file its image starts, followed by its mask, eight pixels a byte, and its border,
             (n, 2) float64.
     """
@@ -44,12 +46,18 @@ class WaitingSlice:
     high: float
     n_border_points: int
     digest: bytes
+    n_channels: int = 1
     position: int = 0
 
     @property
     def shape(self) -> tuple[int, int]:
         """(H, W)."""
         return self.facts["height"], self.facts["width"]
+
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of its image in the temporary file."""
+        return self.n_channels * self.shape[0] * self.shape[1] * self.image_type.itemsize
 
 
 def write_store(
@@ -59,6 +67,7 @@ def write_store(
     *,
     layout: str,
     classes: Sequence[str],
+    channels: Sequence[str],
     has_masks: bool,
     folds: NDArray[np.int32],
     rejects: Sequence[LeftOut],
@@ -73,6 +82,7 @@ def write_store(
         spill: the file that holds their pixels and borders.
         layout: what the slices came from: "cjdata" for `.mat` files, "table" for images that a table names.
         classes: names of the classes in the order of the labels; empty where there are none.
+        channels: names of the channels in the order of the images; empty for gray images.
         has_masks: whether the masks mean something; they are empty otherwise.
         folds: (n,) published folds, 0 where unknown.
         rejects: files that should have been slices.
@@ -93,10 +103,10 @@ def write_store(
         file.attrs["format"] = FORMAT
         if layout != DEFAULT_LAYOUT:  # absent in stores of `.mat` files, which keep their bytes
             file.attrs["layout"] = layout
-        file.attrs.update(classes_attribute(classes))
+        file.attrs.update(classes_attribute(classes) | channels_attribute(channels))
         if not has_masks:  # absent in stores with masks, which keep their bytes
             file.attrs["masks"] = False
-        file.attrs["digest"] = store_digest(digests, folds, classes)
+        file.attrs["digest"] = store_digest(digests, folds, classes, channels)
         file["rejects"] = left_out_bytes(rejects)
         file["ignored"] = left_out_bytes(ignored)
         file.attrs["index_sha256"] = index_sha256
@@ -105,9 +115,10 @@ def write_store(
         border_start = np.cumsum([0, *(item.n_border_points for item in slices)])
         file["border/start"] = border_start
         borders = _reserve(file, "border/points", (int(border_start[-1]), 2), np.dtype("<f8"))
+        n_channels = (len(channels),) if channels else ()
         places = {
             name: (
-                _reserve(file, f"{name}/image", (len(members), *members[0].shape), image_type),
+                _reserve(file, f"{name}/image", (len(members), *n_channels, *members[0].shape), image_type),
                 _reserve(file, f"{name}/mask", (len(members), *members[0].shape), np.dtype("u1")),
             )
             for name, members in groups.items()
@@ -128,7 +139,7 @@ def _common_type(slices: Sequence[WaitingSlice]) -> np.dtype[Any]:
 
 
 def _check_free_space(path: Path, slices: Sequence[WaitingSlice], image_type: np.dtype[Any]) -> None:
-    needed = sum(height * width for height, width in (item.shape for item in slices)) * (image_type.itemsize + 1)
+    needed = sum(item.shape[0] * item.shape[1] * (item.n_channels * image_type.itemsize + 1) for item in slices)
     free = shutil.disk_usage(path.parent).free
     if free < needed + 64 * _PAGE_BYTES:
         raise UserError(
@@ -155,11 +166,10 @@ def _copy_pixels(
 ) -> None:
     n_pixels = members[0].shape[0] * members[0].shape[1]
     for row, item in enumerate(members):
-        n_image_bytes = n_pixels * item.image_type.itemsize
         spill.seek(item.position)
-        waiting = spill.read(n_image_bytes + (n_pixels + 7) // 8)
-        image = np.frombuffer(waiting[:n_image_bytes], dtype=item.image_type).astype(image_type, copy=False)
-        packed = np.frombuffer(waiting[n_image_bytes:], dtype=np.uint8)
+        waiting = spill.read(item.image_bytes + (n_pixels + 7) // 8)
+        image = np.frombuffer(waiting[: item.image_bytes], dtype=item.image_type).astype(image_type, copy=False)
+        packed = np.frombuffer(waiting[item.image_bytes :], dtype=np.uint8)
         file.seek(places[0] + row * image.nbytes)
         file.write(image.data)
         file.seek(places[1] + row * n_pixels)
@@ -170,5 +180,5 @@ def _copy_borders(slices: Sequence[WaitingSlice], spill: BinaryIO, file: BinaryI
     file.seek(place)
     for item in slices:
         n_pixels = item.shape[0] * item.shape[1]
-        spill.seek(item.position + n_pixels * item.image_type.itemsize + (n_pixels + 7) // 8)
+        spill.seek(item.position + item.image_bytes + (n_pixels + 7) // 8)
         file.write(spill.read(16 * item.n_border_points))

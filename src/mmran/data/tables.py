@@ -2,7 +2,8 @@
 
 The csv has one line per image with the columns `image`, `mask`, `label`, and `patient`, and optionally `slice`,
 `family`, `spacing_mm`, and `fold`. Images and masks are pictures or NIfTI; a line may name a volume and its mask, which
-become slices. A data set for segmentation alone needs no `label`, one for classification alone no `mask`.
+become slices. A data set for segmentation alone needs no `label`, one for classification alone no `mask`. Where
+`data.channels` names channels, a file may hold all of them, or the columns `image_NAME` name one file for each.
 """
 
 import csv
@@ -10,7 +11,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +28,9 @@ OPTIONAL = ("slice", "family", "spacing_mm", "fold")
 FOLDERS = {"image": "images", "mask": "masks"}
 """Column -> folder beside the table in which a bare file name is looked up first."""
 
+CHANNEL_PREFIX = "image_"
+"""What precedes the name of a channel in the name of a column."""
+
 NUMBERS_OF_A_VOLUME = 1000
 """Slice numbers that each line gets if it has no number, and some line names a volume."""
 
@@ -40,7 +44,7 @@ class TableRow:
 
     Attributes:
         where: table and line, for messages.
-        image: its file.
+        images: its file; with a column for each channel, their files in the order of the channels.
         mask: the file of its mask; None in a data set without masks.
         label: class, counted from 1; 1 in a data set without classes.
         patient: identifier of the patient.
@@ -51,7 +55,7 @@ class TableRow:
     """
 
     where: str
-    image: Path
+    images: tuple[Path, ...]
     mask: Path | None
     label: int
     patient: str
@@ -59,6 +63,11 @@ class TableRow:
     number: int
     spacing_mm: float | None
     fold: int
+
+    @property
+    def image(self) -> Path:
+        """The first of its files, which names the image in messages."""
+        return self.images[0]
 
 
 @dataclass
@@ -90,31 +99,45 @@ def named_files(table: Path) -> list[Path]:
     Raises:
         UserError: it is not a table.
     """
-    return [_path_of(table, column, row[column]) for _, row in _lines(table) for column in FOLDERS if row.get(column)]
+    return [
+        _path_of(table, column, name)
+        for _, row in _lines(table)
+        for column, name in row.items()
+        if name and (column in FOLDERS or column.startswith(CHANNEL_PREFIX))
+    ]
 
 
-def read_tables(tables: Sequence[Path], classes: Sequence[str], tasks: Sequence[str] = TASKS) -> Table:
+def read_tables(
+    tables: Sequence[Path], classes: Sequence[str], tasks: Sequence[str] = TASKS, channels: Sequence[str] = ()
+) -> Table:
     """Read the lines of tables; the files that they name are looked up but not opened.
 
     Args:
         tables: the csv files.
         classes: names of the classes in the order of their labels.
         tasks: what the data set is for; a column that no task needs is not read.
+        channels: names of the channels of an image, in order; empty for gray images.
 
     Raises:
         UserError: a file is not a table, or a column is missing.
     """
     found, all_lines = Table(), {table: _lines(table) for table in tables}
-    step = numbering_step(values["image"] for lines in all_lines.values() for _, values in lines)
+    columns = {
+        table: _image_columns(table, tuple(lines[0][1]), channels) for table, lines in all_lines.items() if lines
+    }
+    step = numbering_step(
+        values[name] for table, images in columns.items() for _, values in all_lines[table] for name in images
+    )
     n_before = 0
     for table, lines in all_lines.items():
+        names, images = tuple(lines[0][1]) if lines else (), columns.get(table, ())
         if lines:
-            _check_needed(table, tuple(lines[0][1]), tasks)
-        for column in (name for name in (lines[0][1] if lines else {}) if name not in (*_needed(tasks), *OPTIONAL)):
+            _check_needed(table, names, tasks)
+        for column in (name for name in names if name not in (*images, *_needed(tasks)[1:], *OPTIONAL)):
             found.ignored.append(SliceError(str(table), f"column {column!r} is not read"))
         for place, (line, values) in enumerate(lines, start=n_before + 1):
             try:
-                found.rows.append(_row(table, f"{table} line {line}", values, classes, tasks, place * step))
+                found.rows.append(_row(table, f"{table} line {line}", values, images, classes, tasks, place * step))
             except SliceError as error:
                 found.rejects.append(error)
         n_before += len(lines)
@@ -150,6 +173,8 @@ def _needed(tasks: Sequence[str]) -> list[str]:
 
 def _check_needed(table: Path, names: Sequence[str], tasks: Sequence[str]) -> None:
     missing = [name for name in _needed(tasks) if name not in names]
+    if missing[:1] == ["image"] and _channel_columns(names):
+        missing.remove("image")  # `_image_columns` knows which of them are needed
     if not missing:
         return
     name, needing = missing[0], NEEDED_FOR[missing[0]]
@@ -158,6 +183,34 @@ def _check_needed(table: Path, names: Sequence[str], tasks: Sequence[str]) -> No
     raise UserError(
         f"{table}: lacks the column {name}; expected {','.join((*NEEDED_FOR, *OPTIONAL))}, of which "
         f"{', '.join(OPTIONAL)} are optional, found {','.join(names) or 'nothing'}{remedy}"
+    )
+
+
+def _channel_columns(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.startswith(CHANNEL_PREFIX)]
+
+
+def _image_columns(table: Path, names: Collection[str], channels: Sequence[str]) -> tuple[str, ...]:
+    """The columns that name images: one for each channel, or the column `image`.
+
+    Raises:
+        UserError: the table has neither, or lacks some channels.
+    """
+    columns = tuple(f"{CHANNEL_PREFIX}{channel}" for channel in channels)
+    missing = [column for column in columns if column not in names]
+    if columns and not missing:
+        return columns
+    if "image" in names and len(missing) == len(columns):
+        return ("image",)
+    found = _channel_columns(names)
+    if not columns:
+        listed = ", ".join(name.removeprefix(CHANNEL_PREFIX) for name in found)
+        raise UserError(
+            f"{table}: lacks the column image, but has {', '.join(found)}; name the channels, data.channels: [{listed}]"
+        )
+    raise UserError(
+        f"{table}: lacks the column {missing[0]}, but data.channels is [{', '.join(channels)}]; expected "
+        f"{','.join(columns)}, or the column image for files that hold all channels; found {','.join(names)}"
     )
 
 
@@ -178,12 +231,18 @@ def numbering_step(images: Iterable[str]) -> int:
 
 
 def _row(
-    table: Path, where: str, values: dict[str, str], classes: Sequence[str], tasks: Sequence[str], automatic: int
+    table: Path,
+    where: str,
+    values: dict[str, str],
+    images: Sequence[str],
+    classes: Sequence[str],
+    tasks: Sequence[str],
+    automatic: int,
 ) -> TableRow:
     patient = _identifier(where, "patient", values["patient"])
     return TableRow(
         where,
-        image=_existing(table, where, "image", values["image"]),
+        images=tuple(_existing(table, where, column, values[column]) for column in images),
         mask=_existing(table, where, "mask", values["mask"]) if SEGMENTATION in tasks else None,
         label=_label(where, values["label"], classes) if CLASSIFICATION in tasks else 1,
         patient=patient,
@@ -194,8 +253,12 @@ def _row(
     )
 
 
+def _folder_of(column: str) -> str:
+    return FOLDERS.get(column, FOLDERS["image"])
+
+
 def _path_of(table: Path, column: str, name: str) -> Path:
-    inside = table.parent / FOLDERS[column] / name
+    inside = table.parent / _folder_of(column) / name
     return inside if "/" not in name and inside.exists() else table.parent / name
 
 
@@ -205,7 +268,8 @@ def _existing(table: Path, where: str, column: str, name: str) -> Path:
     path = _path_of(table, column, name)
     if not path.exists():
         raise SliceError(
-            where, f"{column} {name!r} does not exist, expected a path from {table.parent} or a name in {column}s/"
+            where,
+            f"{column} {name!r} does not exist, expected a path from {table.parent} or a name in {_folder_of(column)}/",
         )
     return path
 
@@ -259,15 +323,21 @@ def _unnamed(table: Path) -> list[SliceError]:
 
 
 def _refuse_shared_images(found: Table) -> None:
-    """Leave out lines that name the same image; none is known to be right."""
-    lines: dict[str, list[TableRow]] = {}
+    """Leave out lines that name the same image, or one twice; none is known to be right."""
+    named: dict[str, list[tuple[TableRow, Path]]] = {}
     for row in found.rows:
-        lines.setdefault(os.path.realpath(row.image), []).append(row)
-    for rows in lines.values():
-        for row in rows if len(rows) > 1 else ():
-            other = next(one.where for one in rows if one is not row)
-            found.rejects.append(SliceError(row.where, f"names the image {row.image}, as does {other}; keep one"))
-            found.rows.remove(row)
+        for path in row.images:
+            named.setdefault(os.path.realpath(path), []).append((row, path))
+    refused: dict[int, SliceError] = {}
+    for places in named.values():
+        for i, (row, path) in enumerate(places) if len(places) > 1 else ():
+            other = places[1 - i][0] if i < 2 else places[0][0]
+            reason = f"names the image {path}, as does {other.where}; keep one"
+            if other is row:
+                reason = f"names the image {path} for two channels, expected a file for each"
+            refused.setdefault(id(row), SliceError(row.where, reason))
+    found.rejects += refused.values()
+    found.rows = [row for row in found.rows if id(row) not in refused]
 
 
 def _refuse_two_families(found: Table) -> None:

@@ -10,7 +10,7 @@ from mmran.data import counters
 from mmran.errors import UserError
 
 Transform = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
-"""(images, masks, generator) -> (images, masks), both (B, 1, S, S) float32 on the same device; masks hold 0 and 1."""
+"""(images, masks, generator) -> (images, masks), float32 on one device: (B, C, S, S), and (B, 1, S, S) of 0 and 1."""
 
 _CHECKED_SLICES = 2
 
@@ -23,7 +23,7 @@ def apply_transforms(
     Their generator follows from seed, epoch, and the batch's first slice, which is in no other batch of the epoch.
 
     Args:
-        images: (B, 1, S, S) float32.
+        images: (B, C, S, S) float32.
         masks: (B, 1, S, S) float32 of 0 and 1.
         numbers: (B,) integer slice numbers, on the host.
         seed: the trial's seed.
@@ -38,23 +38,24 @@ def apply_transforms(
     key = int(counters.stream_keys(seed, epoch, numbers, counters.OUTSIDE)[0] >> 1)
     generator = torch.Generator(images.device).manual_seed(key)
     for name, transform in transforms.items():
-        images, masks = _checked(name, transform(images, masks, generator), images)
+        images, masks = _checked(name, transform(images, masks, generator), images, masks)
     return images, masks
 
 
-def try_transforms(size: int, transforms: Mapping[str, Transform]) -> None:
+def try_transforms(size: int, transforms: Mapping[str, Transform], channels: int = 1) -> None:
     """Apply transforms to a small random batch, so that a mistake shows before the training.
 
     Args:
         size: S in pixels.
         transforms: name -> transform, in order.
+        channels: C, of the images.
 
     Raises:
         UserError: one fails, or returns other shapes, types, devices, or values than a batch has.
     """
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand((_CHECKED_SLICES, 1, size, size), generator=generator)
-    masks = (torch.rand(images.shape, generator=generator) < 0.5).to(torch.float32)
+    images = torch.rand((_CHECKED_SLICES, channels, size, size), generator=generator)
+    masks = (torch.rand((_CHECKED_SLICES, 1, size, size), generator=generator) < 0.5).to(torch.float32)
     for name, transform in transforms.items():
         try:
             found = transform(images.clone(), masks.clone(), torch.Generator().manual_seed(0))
@@ -62,24 +63,24 @@ def try_transforms(size: int, transforms: Mapping[str, Transform]) -> None:
             # Code from outside may fail in any way.
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise UserError(f"{_place(name)} fails on a batch of {tuple(images.shape)} ({reason})") from error
-        images, masks = _checked(name, found, images)
+        images, masks = _checked(name, found, images, masks)
         if not torch.isfinite(images).all():
             raise UserError(f"{_place(name)} returns images that are not finite")
         if not torch.isin(masks, torch.tensor([0.0, 1.0])).all():
             raise UserError(f"{_place(name)} returns masks with values between 0 and 1; move them at the nearest pixel")
 
 
-def _checked(name: str, found: object, batch: Tensor) -> tuple[Tensor, Tensor]:
+def _checked(name: str, found: object, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     """What a transform returned, if it has the form of a batch; reads no value, which would sync the device."""
     if not isinstance(found, tuple | list) or len(found) != 2:
         raise UserError(f"{_place(name)} returns a {type(found).__name__}, expected a pair (images, masks)")
-    for kind, value in zip(("images", "masks"), found, strict=True):
+    for kind, value, given in zip(("images", "masks"), found, (images, masks), strict=True):
         if not isinstance(value, Tensor):
             raise UserError(f"{_place(name)} returns {kind} as a {type(value).__name__}, expected a tensor")
-        if (value.shape, value.dtype, value.device) != (batch.shape, torch.float32, batch.device):
+        if (value.shape, value.dtype, value.device) != (given.shape, torch.float32, given.device):
             raise UserError(
                 f"{_place(name)} returns {kind} of {tuple(value.shape)} {value.dtype} on {value.device}, expected "
-                f"{tuple(batch.shape)} torch.float32 on {batch.device}"
+                f"{tuple(given.shape)} torch.float32 on {given.device}"
             )
     return found[0], found[1]
 

@@ -30,6 +30,8 @@ def model_card(
     is_brain = tuple(classes) == CLASSES
     seen = "a brain MRI slice" if is_brain else "an image"
     images, first = record.training_images, results[0]
+    shape = f"({len(record.channels)}, height, width)" if record.channels else "(height, width)"
+    order = f" Channels of an image, in this order: {', '.join(record.channels)}." if record.channels else ""
     named = f" and classifies it as {_either(record.classes)}" if record.classes else ""
     task = f"segments the tumor in {seen}{named}"
     if "segmentation" not in record.tasks:
@@ -49,10 +51,10 @@ def model_card(
         "## Use it",
         "```bash\nmmran segment PATH_OF_THIS_FOLDER IMAGE... --output masks\n```",
         '```python\nimport mmran\n\nmodel = mmran.load("PATH_OF_THIS_FOLDER")\n'
-        "prediction = model.predict(image, spacing_mm=0.49)  # (height, width) array\n```",
+        f"prediction = model.predict(image, spacing_mm=0.49)  # {shape} array\n```",
         "## What it was trained on",
         f"{images.slices} slices of {', '.join(images.sizes)} pixels, {images.spacing_mm[0]:.3g} to "
-        f"{images.spacing_mm[1]:.3g} mm each.{tumors if high else ''}",
+        f"{images.spacing_mm[1]:.3g} mm each.{order}{tumors if high else ''}",
         "Before the network:",
         "\n".join(f"{i}. {step}" for i, step in enumerate(record.preprocessing, start=1)),
         "## Results",

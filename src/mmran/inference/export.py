@@ -51,7 +51,7 @@ class Probabilities(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Probabilities of images (B, 1, H, W) in 0..1."""
+        """Probabilities of images (B, C, H, W) in 0..1."""
         output = self.network(images)
         found = []
         if output.mask_logits is not None:
@@ -68,7 +68,7 @@ def export(package: Path, kind: str, output: Path, images: Sequence[NDArray[Any]
         package: what `mmran package` wrote.
         kind: onnx or torch.
         output: folder of the files; replaced as a whole.
-        images: (height, width) each, to compare on; noise if there are none.
+        images: (height, width) or (channels, height, width) each, to compare on; noise if there are none.
 
     Raises:
         UserError: a library is missing, a network cannot be exported, or it differs from torch by more than
@@ -96,9 +96,11 @@ def description(model: Model, kind: str, found: Sequence[Exported]) -> dict[str,
     record, size = model.record, model.size
     outputs = ["mask_probability (batch, 1, height, width)"] * ("segmentation" in record.tasks)
     outputs += [f"class_probability (batch, {len(record.classes)})"] * ("classification" in record.tasks)
+    channels: dict[str, Any] = {"channels": list(record.channels)} if record.channels else {}
     return {
         "format": kind,
-        "input": f"images (batch, 1, {size}, {size}) float32",
+        "input": f"images (batch, {len(record.channels) or 1}, {size}, {size}) float32",
+        **channels,
         "outputs": outputs,
         "classes": list(record.classes),
         "preprocessing": list(record.preprocessing),
@@ -108,16 +110,14 @@ def description(model: Model, kind: str, found: Sequence[Exported]) -> dict[str,
 
 
 def _samples(model: Model, images: Sequence[NDArray[Any]]) -> Tensor:
-    """At least as many network inputs as the largest batch, (N, 1, S, S)."""
+    """At least as many network inputs as the largest batch, (N, C, S, S)."""
     noise = np.random.default_rng(0)
-    chosen = list(images) or [noise.random((model.size, model.size)) for _ in range(max(BATCHES))]
+    shape = (len(model.record.channels) or 1, model.size, model.size)
+    chosen = list(images) or [noise.random(shape) for _ in range(max(BATCHES))]
     prepared = [model.prepare(image, None) for image in chosen]
-    stacked = torch.stack(
-        [
-            normalize_(torch.from_numpy(one.pixels)[None].clone(), torch.tensor(one.low), torch.tensor(one.high))
-            for one in prepared
-        ]
-    )
+    limits = torch.tensor([[one.low, one.high] for one in prepared])[..., None, None]  # (N, 2, C, 1, 1)
+    pixels = torch.from_numpy(np.stack([one.pixels for one in prepared]))
+    stacked = normalize_(pixels, limits[:, 0], limits[:, 1])
     return stacked.repeat(-(-max(BATCHES) // len(stacked)), 1, 1, 1)
 
 

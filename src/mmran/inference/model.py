@@ -17,6 +17,7 @@ from torch import Tensor
 from mmran.config.experiment import Experiment
 from mmran.config.provenance import code_digests
 from mmran.data.batches import intensity_percentiles, normalize_
+from mmran.data.channels import channel_planes
 from mmran.data.images.base import Spacing
 from mmran.data.store import narrow
 from mmran.errors import UserError, known_names
@@ -59,14 +60,14 @@ class Prepared(NamedTuple):
     """One image as the network sees it, before normalization.
 
     Attributes:
-        pixels: (S, S) float32.
-        low, high: intensities that become 0 and 1.
+        pixels: (C, S, S) float32.
+        low, high: intensities of each channel that become 0 and 1.
         placement: where the square lies in the image.
     """
 
     pixels: NDArray[np.float32]
-    low: float
-    high: float
+    low: tuple[float, ...]
+    high: tuple[float, ...]
     placement: Placement
 
 
@@ -137,14 +138,15 @@ class Model:
         """Fit an image to the networks' input.
 
         Args:
-            image: (height, width), any real dtype, finite.
+            image: (height, width) or (channels, height, width), any real dtype, finite.
             spacing_mm: of its pixels, or None if unknown.
         """
-        image = self._as_stored(image)
+        planes = channel_planes(self._as_stored(image))
         options = self.experiment.input
-        low, high = intensity_percentiles(image, options.percentiles)
-        placement = Placement.of((image.shape[0], image.shape[1]), spacing_mm, options, self.record.training_images)
-        return Prepared(placement.to_network(image).astype(np.float32), low, high, placement)
+        low, high = zip(*(intensity_percentiles(plane, options.percentiles) for plane in planes), strict=True)
+        placement = Placement.of((planes.shape[1], planes.shape[2]), spacing_mm, options, self.record.training_images)
+        pixels = np.stack([placement.to_network(plane) for plane in planes]).astype(np.float32)
+        return Prepared(pixels, low, high, placement)
 
     def _as_stored(self, image: NDArray[Any]) -> NDArray[Any]:
         """The intensities in the type of the training slices if it holds them: types decide last bits."""
@@ -160,8 +162,8 @@ class Model:
         """
         pixels = torch.from_numpy(np.stack([one.pixels for one in prepared])).to(self.device)
         limits = np.array([[one.low, one.high] for one in prepared], dtype=np.float32)
-        low, high = torch.from_numpy(limits).to(self.device)[:, :, None, None].unbind(1)
-        images = normalize_(pixels, low, high)[:, None]
+        low, high = torch.from_numpy(limits).to(self.device)[..., None, None].unbind(1)
+        images = normalize_(pixels, low, high)
         outputs = [
             _probabilities(one, images, axes) for one in self.recipes for axes in (FLIPS if flips else FLIPS[:1])
         ]
@@ -182,7 +184,8 @@ class Model:
             mask = VARIANTS[variant](probability >= 0.5)
         names = self.record.classes
         classes = {} if raw.classes is None else dict(zip(names, map(float, raw.classes[row]), strict=True))
-        seen = Seen(placement, prepared.low == prepared.high, raw.means[row], raw.stds[row], mask)
+        constant = any(low == high for low, high in zip(prepared.low, prepared.high, strict=True))
+        seen = Seen(placement, constant, raw.means[row], raw.stds[row], mask)
         return Prediction(probability, mask, classes, tuple(unlike(seen, self.record.training_images)))
 
     def predict(
@@ -196,15 +199,16 @@ class Model:
         """Segment and classify one image.
 
         Args:
-            image: (height, width) array of intensities, any real dtype.
+            image: (height, width) array of intensities, any real dtype. Where `record.channels` names channels,
+                (channels, height, width) in their order.
             spacing_mm: side of a pixel, or (between rows, between columns); None if unknown.
             flips: average over the image and its three mirror images.
             variant: how the mask is postprocessed: raw, pkp or pkp-guarded.
 
         Raises:
-            UserError: the image is not (height, width) of finite numbers, or the variant is unknown.
+            UserError: the image is not of this shape and of finite numbers, or the variant is unknown.
         """
-        image = checked_image(np.asarray(image), "image")
+        image = checked_image(np.asarray(image), "image", self.record.channels)
         if variant not in VARIANTS:
             raise UserError(f"variant {variant!r} is unknown; {known_names(variant, VARIANTS)}")
         pair = (spacing_mm, spacing_mm) if isinstance(spacing_mm, int | float) else spacing_mm
@@ -219,14 +223,23 @@ def load(folder: Path | str, *, device: str = "auto") -> Model:
     return Model.load(folder, device=device)
 
 
-def checked_image(image: NDArray[Any], file: str) -> NDArray[Any]:
+def checked_image(image: NDArray[Any], file: str, channels: Sequence[str] = ()) -> NDArray[Any]:
     """An image that can be predicted, in the byte order of the machine.
 
+    Args:
+        image: the array.
+        file: what it is called, for the message.
+        channels: names of its channels; empty for a gray image.
+
     Raises:
-        UserError: it is not (height, width) of finite real numbers.
+        UserError: it is not (height, width), or (channels, height, width), of finite real numbers.
     """
-    if image.ndim != 2 or 0 in image.shape:
-        raise UserError(f"{file}: has shape {image.shape}, expected (height, width); give one slice at a time")
+    expected = (len(channels),) if channels else ()
+    if image.shape[:-2] != expected or image.ndim < 2 or 0 in image.shape:
+        shape, order = "(height, width)", ""
+        if channels:
+            shape, order = f"({len(channels)}, height, width)", f", channels in the order {', '.join(channels)}"
+        raise UserError(f"{file}: has shape {image.shape}, expected {shape}{order}; give one slice at a time")
     if image.dtype == np.bool_:
         image = image.astype(np.uint8)
     if image.dtype.kind not in "iuf":

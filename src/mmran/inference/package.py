@@ -18,7 +18,19 @@ from mmran.errors import UserError, known_names
 from mmran.evaluation.summary import Summary
 from mmran.files import atomic_folder, sha256_file
 from mmran.inference.card import model_card
-from mmran.inference.record import CARD, FORMAT, NOTICE, RECORD, RESULTS, SPEC, WEIGHTS, Package, Range, TrainingImages
+from mmran.inference.record import (
+    CARD,
+    FORMAT,
+    FORMAT_OF_GRAY,
+    NOTICE,
+    RECORD,
+    RESULTS,
+    SPEC,
+    WEIGHTS,
+    Package,
+    Range,
+    TrainingImages,
+)
 from mmran.inference.record import Weights as WeightsRecord
 from mmran.networks import network_class
 from mmran.statistics.files import write_csv
@@ -67,19 +79,19 @@ def package(
     runs = [_checked_run(folder, trial) for trial in trials]
     summary = _checked_summary(folder, store_path, split_path)
     with SliceStore(store_path) as store:
-        classes = store.classes
+        classes, channels = store.classes, store.channels
     with atomic_folder(output) as temporary:
         (temporary / SPEC).write_bytes(spec_text)
         measured = measured_intervals(folder, summary)
         write_csv(temporary / RESULTS, Interval, measured)
         tasks = spec.network.tasks or network_class(spec.network.name).tasks
         record = Package(
-            format=FORMAT,
+            format=FORMAT if channels else FORMAT_OF_GRAY,
             experiment=experiment,
             protocol=protocol,
             tasks=tuple(tasks),
             classes=classes if "classification" in tasks else (),
-            preprocessing=describe_preprocessing(spec.input),
+            preprocessing=describe_preprocessing(spec.input, channels),
             training_images=training_images(spec.input, store_path, split_path),
             weights=tuple(
                 _copy_weights(folder, trial, run, temporary) for trial, run in zip(trials, runs, strict=True)
@@ -96,15 +108,20 @@ def package(
             },
             licenses={"code": "MIT", "data": data_license},
             notice=NOTICE,
+            channels=channels,
         )
         record.write(temporary)
         (temporary / CARD).write_text(model_card(record, spec, measured, summary, classes), encoding="utf-8")
     return record
 
 
-def describe_preprocessing(options: Input) -> tuple[str, ...]:
+def describe_preprocessing(options: Input, channels: Sequence[str] = ()) -> tuple[str, ...]:
     """The steps between an image and the network, for users who run the weights without mmran."""
     low, high = options.percentiles
+    each, stack = "", "stack as (batch, 1, height, width)"
+    if channels:
+        each = "each channel by itself: "
+        stack = f"stack as (batch, {len(channels)}, height, width), the channels in the order {', '.join(channels)}"
     fit = {
         "pad": f"center the image in a square of {options.size} x {options.size} pixels of its darkest intensity",
         "resample": (
@@ -114,10 +131,10 @@ def describe_preprocessing(options: Input) -> tuple[str, ...]:
         ),
     }[options.fit]
     return (
-        f"percentiles {low:g} and {high:g} of the whole image (linear interpolation) are `low` and `high`",
+        f"{each}percentiles {low:g} and {high:g} of the whole image (linear interpolation) are `low` and `high`",
         fit,
         "as float32: clip (image - low) / (high - low) to 0..1",
-        "stack as (batch, 1, height, width)",
+        stack,
         "sigmoid of the mask logit is the tumor probability of a pixel, softmax of the class logits that of a class",
         "average the probabilities of all weights; a pixel is tumor where the mean is at least 0.5",
     )

@@ -9,7 +9,10 @@ from typing import Any
 from mmran.errors import UserError
 from mmran.files import read_json, write_json
 
-FORMAT = 1
+FORMAT = 2
+"""Written for images of several channels; a package of gray images has format 1, which earlier versions read too."""
+
+FORMAT_OF_GRAY = 1
 RECORD, SPEC, RESULTS, CARD, WEIGHTS = "package.json", "spec.json", "results.csv", "README.md", "weights"
 """Files of a package, and the folder of its weights."""
 
@@ -84,6 +87,7 @@ class Package:
         versions: of mmran, torch and Python that trained, and of the mmran that packaged.
         licenses: of code and data.
         notice: what the model must not be used for.
+        channels: names of an image's channels in the order of the input; empty for gray images.
     """
 
     format: int
@@ -98,10 +102,14 @@ class Package:
     versions: Mapping[str, str]
     licenses: Mapping[str, str]
     notice: str
+    channels: tuple[str, ...] = ()
 
     def write(self, folder: Path) -> None:
         """Write package.json into the package's folder."""
-        write_json(folder / RECORD, dataclasses.asdict(self))
+        values = dataclasses.asdict(self)
+        if not self.channels:
+            del values["channels"]
+        write_json(folder / RECORD, values)
 
     @classmethod
     def read(cls, folder: Path) -> "Package":
@@ -133,6 +141,7 @@ class Package:
             | {
                 "tasks": tuple(values["tasks"]),
                 "classes": tuple(values["classes"]),
+                "channels": tuple(values.get("channels", ())),
                 "preprocessing": tuple(values["preprocessing"]),
                 "training_images": TrainingImages(**images),
                 "weights": tuple(Weights(**one) for one in values["weights"]),

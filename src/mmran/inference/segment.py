@@ -173,7 +173,7 @@ class Segmentation:
 
     def _prepare(self, found: Found, i: int) -> tuple[NDArray[Any], Prepared]:
         pixels, spacing = found.file.read(i)
-        pixels = checked_image(pixels, str(found.file.path))
+        pixels = checked_image(pixels, str(found.file.path), self.model.record.channels)
         return pixels, self.model.prepare(pixels, spacing)
 
     def _usable(self, task: _Task) -> list[_Task]:

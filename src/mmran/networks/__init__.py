@@ -1,8 +1,8 @@
 """The registry of networks.
 
-A network has the attributes of `mmran.networks.output.Network`, takes images (B, 1, H, W) and returns a
-`NetworkOutput`. Its constructor takes keyword options only, `width` among them, and raises UserError for
-values they cannot have. Importing this package imports no network and no torch.
+A network has the attributes of `mmran.networks.output.Network`, takes images (B, C, H, W) and returns a
+`NetworkOutput`. Its constructor takes keyword options only, `width` among them and, where C can be other than one,
+`channels`; it raises UserError for values they cannot have. Importing this package imports no network and no torch.
 """
 
 import ast

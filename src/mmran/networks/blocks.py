@@ -30,6 +30,16 @@ def scaled(channels: int, width: float) -> int:
     return max(4, 4 * round(channels * width / 4))
 
 
+def color_channels(channels: int) -> int:
+    """Input channels of a network whose authors feed it color: three for a gray image, those of any other."""
+    return 3 if channels == 1 else channels
+
+
+def as_color(images: Tensor) -> Tensor:
+    """A gray image three times, (B, 1, H, W) -> (B, 3, H, W); images of several channels as they are."""
+    return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
+
+
 def start_at(layer: nn.Module, logit: float) -> None:
     """Set the bias of a mask head so that the mask logit starts near a value.
 

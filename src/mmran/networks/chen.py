@@ -13,7 +13,7 @@ from mmran.networks.unet import UNet
 class Chen(UNet):
     """Multitask U-Net with two class heads, each trained on its own loss; prediction averages their logits.
 
-    (B, 1, H, W) -> mask_logits (B, 1, H, W), class_logits (B, K), auxiliary: middle and last head (B, K) each,
+    (B, C, H, W) -> mask_logits (B, 1, H, W), class_logits (B, K), auxiliary: middle and last head (B, K) each,
     for any H and W divisible by 32. 32,202,055 parameters; 32,212,231 with batch normalization.
 
     Source: Chen et al. 2019, the network on VGG-16 without batch normalization, or its variant with it.
@@ -28,6 +28,7 @@ class Chen(UNet):
         batch_norm: normalize after the encoder's convolutions and the transposed ones, as a variant in the authors'
             code does. Without it and without ImageNet weights, a short training of a narrow network learns nothing.
         n_classes: number of classes, K.
+        channels: C, channels of the images.
 
     Raises:
         UserError: width is not a positive number.
@@ -37,11 +38,11 @@ class Chen(UNet):
     tasks = ("segmentation", "classification")
     recipe = "mmran.training.multitask:Multitask"
 
-    def __init__(self, *, width: float = 1.0, batch_norm: bool = False, n_classes: int = 3):
+    def __init__(self, *, width: float = 1.0, batch_norm: bool = False, n_classes: int = 3, channels: int = 1):
         c32, c64, c128, c256, c512 = (scaled(n, width) for n in (32, 64, 128, 256, 512))
         super().__init__(
             encoder=[
-                convs(1, c64, 2, batch_norm),
+                convs(channels, c64, 2, batch_norm),
                 convs(c64, c128, 2, batch_norm),
                 convs(c128, c256, 3, batch_norm),
                 convs(c256, c512, 3, batch_norm),
@@ -56,6 +57,7 @@ class Chen(UNet):
                 Merge(*convs(c32 + c64, c32, 1)),
             ],
         )
+        self.channels = channels
         initialize(self)
         self.mask_head = nn.Conv2d(c32, 1, kernel_size=1)
         self.middle_head = nn.Conv2d(c256, n_classes, kernel_size=1)

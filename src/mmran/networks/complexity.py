@@ -57,7 +57,7 @@ def complexity(name: str, size: int, **options: Any) -> Complexity:
         network = build(name, **options).eval()
         if size <= 0 or size % network.stride:
             raise UserError(f"size {size}: network {name} needs a positive multiple of {network.stride}")
-        images = torch.empty(1, 1, size, size)
+        images = torch.empty(1, options.get("channels", 1), size, size)
     parameters = trainable_parameters(network)
     _skip_batch_norms(network)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

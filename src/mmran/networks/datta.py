@@ -39,7 +39,7 @@ class SoftAttention(nn.Module):
 class SoftAttentionResNet50(Network):
     """ResNet-50 features and their attended copy, concatenated, pooled, and classified by one linear layer.
 
-    23,907,284 parameters (Table 3: 23.91 million). (B, 1, H, W) -> class_logits (B, K), for any H and W
+    23,907,284 parameters (Table 3: 23.91 million). (B, C, H, W) -> class_logits (B, K), for any H and W
     divisible by 32. Images of 192 pixels or more fill the 3 x 3 grid; at 96 pixels and less its nine bins
     repeat one pixel.
 
@@ -51,15 +51,17 @@ class SoftAttentionResNet50(Network):
     Args:
         width: channel multiplier; 1.0 is the published network.
         n_classes: number of classes, K.
+        channels: C, channels of the images.
     """
 
     stride = 32
     tasks = ("classification",)
     recipe = "mmran.training.multitask:Multitask"
 
-    def __init__(self, *, width: float = 1.0, n_classes: int = 3):
+    def __init__(self, *, width: float = 1.0, n_classes: int = 3, channels: int = 1):
         super().__init__()
-        self.features = ResNet50Features(1, width=width, bias=False)
+        self.channels = channels
+        self.features = ResNet50Features(channels, width=width, bias=False)
         self.attention = SoftAttention(self.features.channels, scaled(16, width))
         self.dropout = nn.Dropout(0.5)
         self.class_head = nn.Linear(2 * self.features.channels * POOLED**2, n_classes)

@@ -41,7 +41,9 @@ def load_encoder(network: nn.Module, path: Path | str) -> EncoderReport:
     """Copy the tensors of a file into the encoders of a network, whose other weights stay.
 
     The first convolution of an encoder that takes one gray channel gets the sum over the file's input channels, which
-    is what the published one makes of a gray image. A convolution whose bias the file lacks gets a bias of 0.
+    is what the published one makes of a gray image. Where the images have several channels and the file another
+    number, each gets its share of that sum, so that equal channels make what a gray image makes. A convolution whose
+    bias the file lacks gets a bias of 0.
 
     Args:
         network: with an encoder that is a published one; on the meta device, the file is only checked.
@@ -65,7 +67,8 @@ def load_encoder(network: nn.Module, path: Path | str) -> EncoderReport:
             f"{ours!r}, as torchvision (Xception: timm) writes them",
         )
     state = network.state_dict()
-    reports = [encoder.load(state, tensors, path) for encoder in fitting]
+    channels = getattr(network, "channels", 1)
+    reports = [encoder.load(state, tensors, path, channels) for encoder in fitting]
     notes = [note for report in reports for note in report.notes]
     notes += [f"{one.place} ({one.kind}) starts at random: no name fits" for one in encoders if one not in fitting]
     return EncoderReport(
@@ -154,7 +157,9 @@ class _Encoder:
         best = max(prefixes, key=lambda prefix: counts[prefix])
         return best if counts[best] else None
 
-    def load(self, state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: Path | str) -> EncoderReport:
+    def load(
+        self, state: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: Path | str, channels: int
+    ) -> EncoderReport:
         """Copy what fits into the tensors of a network's state."""
         prefix, keys = self.prefix(tensors) or "", self.keys()
         missing: list[str] = []
@@ -163,7 +168,7 @@ class _Encoder:
         for theirs, ours in keys.items():
             value, target = tensors.get(f"{prefix}{theirs}"), state[ours]
             if value is not None:
-                value, note = _gray(value, target) if theirs == next(iter(keys)) else (value, "")
+                value, note = _for_input(value, target, channels) if theirs == next(iter(keys)) else (value, "")
                 notes += [f"{theirs}: {note}"] if note else []
                 self._refuse_unfit(theirs, value, target, path)
                 _copy(target, value)
@@ -198,18 +203,29 @@ def _is_bias_of_conv(key: str, state: Mapping[str, Tensor]) -> bool:
     return weight is not None and weight.ndim == 4
 
 
-def _gray(value: Tensor, target: Tensor) -> tuple[Tensor, str]:
-    """Weights of the first convolution for the network's input channels, and what was done, or "" for nothing."""
+def _for_input(value: Tensor, target: Tensor, channels: int) -> tuple[Tensor, str]:
+    """Weights of the first convolution for the network's input channels, and what was done, or "" for nothing.
+
+    Args:
+        value: of the file.
+        target: of the network, whose input may have more channels than the images, such as a mask.
+        channels: of the images.
+    """
     if value.ndim != 4 or value.shape[:1] + value.shape[2:] != target.shape[:1] + target.shape[2:]:
         return value, ""
-    theirs, ours = value.shape[1], target.shape[1]
+    theirs, ours, notes = value.shape[1], target.shape[1], []
+    if channels > 1 and theirs != channels:
+        value = (value.sum(dim=1, keepdim=True) / channels).expand(-1, channels, -1, -1)
+        notes.append(f"each of the {channels} channels has a share of the sum of its {theirs} input channels")
+        theirs = channels
     if ours == 1 < theirs:
         return value.sum(dim=1, keepdim=True), f"its {theirs} input channels are summed to 1, for gray images"
     if ours > theirs:
         rest = target[:, theirs:]
         rest = torch.zeros(rest.shape) if rest.is_meta else rest.to(value)
-        return torch.cat([value, rest], dim=1), f"the network's input channels after its {theirs} start at random"
-    return value, ""
+        notes.append(f"the network's input channels after its {theirs} start at random")
+        return torch.cat([value, rest], dim=1), "; ".join(notes)
+    return value, "; ".join(notes)
 
 
 def _copy(target: Tensor, value: Tensor) -> None:

@@ -5,7 +5,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from mmran.networks.blocks import conv_block, scaled, start_at
+from mmran.networks.blocks import as_color, color_channels, conv_block, scaled, start_at
 from mmran.networks.output import Network, NetworkOutput
 from mmran.networks.resize import resize_bilinear
 
@@ -42,21 +42,22 @@ class DenseLayer(nn.Module):
 class DenseNet201Features(nn.Module):
     """DenseNet-201 without its classifier, tapped at the end of each block.
 
-    (B, 3, H, W) -> 256 maps at 1/4, 512 at 1/8, 1792 at 1/16 and 1920 at 1/32 of the size.
+    (B, C, H, W) -> 256 maps at 1/4, 512 at 1/8, 1792 at 1/16 and 1920 at 1/32 of the size.
 
     Source: Huang et al. 2017. The last batch normalization is left out, as in He et al.'s released code, whose decoder
     starts with one.
 
     Args:
         width: channel multiplier.
+        in_channels: C.
     """
 
-    def __init__(self, width: float = 1.0):
+    def __init__(self, width: float = 1.0, in_channels: int = 3):
         super().__init__()
         channels, growth = scaled(64, width), scaled(32, width)
         self.channels: list[int] = []
         self.stages = nn.ModuleList()
-        entrance = [*conv_block(3, channels, 7, stride=2, bias=False), nn.MaxPool2d(3, stride=2, padding=1)]
+        entrance = [*conv_block(in_channels, channels, 7, stride=2, bias=False), nn.MaxPool2d(3, stride=2, padding=1)]
         for depth in DEPTHS:
             layers = [DenseLayer(channels + i * growth, growth) for i in range(depth)]
             self.stages.append(nn.Sequential(*entrance, *layers))
@@ -101,7 +102,7 @@ class DenseUpStage(nn.Module):
 class DenseNetMultitask(Network):
     """A dense encoder and a decoder; the mask head and the class head share the decoder's last map.
 
-    23,668,260 parameters (Table 3: 23.43 million). (B, 1, H, W) -> mask_logits (B, 1, H, W),
+    23,668,260 parameters (Table 3: 23.43 million). (B, C, H, W) -> mask_logits (B, 1, H, W),
     class_logits (B, K), for any H and W divisible by 32.
 
     Source: He et al. 2020.
@@ -112,19 +113,21 @@ class DenseNetMultitask(Network):
     Args:
         width: channel multiplier; 1.0 is the published network.
         n_classes: number of classes, K.
+        channels: C, channels of the images.
     """
 
     stride = 32
     tasks = ("segmentation", "classification")
     recipe = "mmran.training.multitask:Multitask"
 
-    def __init__(self, *, width: float = 1.0, n_classes: int = 3):
+    def __init__(self, *, width: float = 1.0, n_classes: int = 3, channels: int = 1):
         super().__init__()
+        self.channels = channels
         growth, last = scaled(48, width), scaled(256, width)
-        self.encoder = DenseNet201Features(width)
+        self.encoder = DenseNet201Features(width, color_channels(channels))
         *skips, deepest = self.encoder.channels
         mixed = [scaled(n, width) for n in (1024, 512, 256)]
-        incoming = [deepest, *(channels + growth for channels in mixed)]
+        incoming = [deepest, *(n + growth for n in mixed)]
         self.decoder = nn.ModuleList(
             DenseUpStage(below + skip, out, growth)
             for below, skip, out in zip(incoming, reversed(skips), mixed, strict=False)
@@ -137,7 +140,7 @@ class DenseNetMultitask(Network):
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """Segment and classify."""
-        *skips, x = self.encoder(images.expand(-1, 3, -1, -1))
+        *skips, x = self.encoder(as_color(images))
         for stage, skip in zip(self.decoder, reversed(skips), strict=True):
             x = stage(x, skip)
         for convs in self.enlarging:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmran.errors import UserError
-from mmran.networks.blocks import conv_bn, scaled, start_at
+from mmran.networks.blocks import as_color, color_channels, conv_bn, scaled, start_at
 from mmran.networks.output import Network, NetworkOutput
 from mmran.networks.resize import resize_bilinear
 from mmran.networks.resnet import ResNet50Features
@@ -76,7 +76,7 @@ class ASPP(nn.Module):
 
 
 class DeepLabV3Plus(nn.Module):
-    """A segmentation network (SN) of MB-DCNN: images (B, 3, H, W) -> logits (B, 2, H, W), background, tumor.
+    """A segmentation network (SN) of MB-DCNN: images (B, C, H, W) -> logits (B, 2, H, W), background, tumor.
 
     Source: Chen et al. 2018; Xie et al. 2020. With `guided`, an activation map is concatenated to the pyramid's output.
     Deviates: Xie et al. align corners when upsampling.
@@ -85,16 +85,17 @@ class DeepLabV3Plus(nn.Module):
         backbone: a name in `BACKBONES`.
         width: channel multiplier.
         guided: the enhanced network, not the coarse one.
+        in_channels: C.
     """
 
-    def __init__(self, backbone: str, width: float, guided: bool):
+    def __init__(self, backbone: str, width: float, guided: bool, in_channels: int = 3):
         super().__init__()
         separable = backbone == "resnet50"
         channels, skip = scaled(256, width), scaled(48, width)
         self.backbone: Xception65 | ResNet50Features = (
-            ResNet50Features(3, width=width, bias=False, output_stride=16)
+            ResNet50Features(in_channels, width=width, bias=False, output_stride=16)
             if backbone == "resnet50"
-            else Xception65(3, width=width)
+            else Xception65(in_channels, width=width)
         )
         self.aspp = ASPP(self.backbone.channels, channels, separable)
         self.dropout = nn.Dropout(0.5)
@@ -112,7 +113,7 @@ class DeepLabV3Plus(nn.Module):
         """Segment.
 
         Args:
-            images: (B, 3, H, W).
+            images: (B, C, H, W).
             activation_map: (B, 1, h, w), if guided.
         """
         shallow, deep = self.backbone.shallow_and_deep(images)
@@ -127,7 +128,8 @@ class DeepLabV3Plus(nn.Module):
 class MaskGuidedClassifier(nn.Module):
     """The classification network (mask-CN) of MB-DCNN: Xception on the image and the coarse mask.
 
-    (B, 4, H, W) -> class logits (B, K) and the maps (B, 2048, H/16, W/16) whose means it classifies.
+    (B, C, H, W), the mask in the last channel -> class logits (B, K) and the maps (B, 2048, H/16, W/16) whose means it
+    classifies.
 
     Source: Xie et al. 2020.
 
@@ -135,14 +137,15 @@ class MaskGuidedClassifier(nn.Module):
         backbone: a name in `BACKBONES`.
         width: channel multiplier.
         n_classes: K.
+        in_channels: C, 4 for a color image.
     """
 
-    def __init__(self, backbone: str, width: float, n_classes: int):
+    def __init__(self, backbone: str, width: float, n_classes: int, in_channels: int = 4):
         super().__init__()
         self.features: XceptionFeatures | ResNet50Features = (
-            ResNet50Features(4, width=width, bias=False, output_stride=16)
+            ResNet50Features(in_channels, width=width, bias=False, output_stride=16)
             if backbone == "resnet50"
-            else XceptionFeatures(4, width=width)
+            else XceptionFeatures(in_channels, width=width)
         )
         self.class_head = nn.Linear(self.features.channels, n_classes)
 
@@ -174,7 +177,7 @@ class MBDCNN(Network):
     """Mutual bootstrapping: coarse segmentation, mask-guided classification, enhanced segmentation.
 
     130,297,295 parameters (Table 3: 26.72 million): 54,708,674 coarse, 20,813,387 classifier and 54,775,234
-    enhanced. (B, 1, H, W) -> mask_logits (B, 1, H, W), tumor minus background of the enhanced segmentation,
+    enhanced. (B, C, H, W) -> mask_logits (B, 1, H, W), tumor minus background of the enhanced segmentation,
     and class_logits (B, K), for any H and W divisible by 16.
 
     Source: Xie et al. 2020.
@@ -186,6 +189,7 @@ class MBDCNN(Network):
         width: channel multiplier; 1.0 is the published network.
         backbone: "xception" or, for small GPUs, "resnet50".
         n_classes: number of classes, K.
+        channels: C, channels of the images.
 
     Raises:
         UserError: the value of an option is invalid.
@@ -196,13 +200,15 @@ class MBDCNN(Network):
     inseparable = True  # each of its networks guides the next one
     recipe = "mmran.training.mb_dcnn:Bootstrapping"
 
-    def __init__(self, *, width: float = 1.0, backbone: str = "xception", n_classes: int = 3):
+    def __init__(self, *, width: float = 1.0, backbone: str = "xception", n_classes: int = 3, channels: int = 1):
         super().__init__()
+        self.channels = channels
         if backbone not in BACKBONES:
             raise UserError(f"network mb-dcnn, option backbone: {backbone!r} is not one of {', '.join(BACKBONES)}")
-        self.coarse = DeepLabV3Plus(backbone, width, guided=False)
-        self.classifier = MaskGuidedClassifier(backbone, width, n_classes)
-        self.enhanced = DeepLabV3Plus(backbone, width, guided=True)
+        n = color_channels(channels)
+        self.coarse = DeepLabV3Plus(backbone, width, guided=False, in_channels=n)
+        self.classifier = MaskGuidedClassifier(backbone, width, n_classes, in_channels=n + 1)
+        self.enhanced = DeepLabV3Plus(backbone, width, guided=True, in_channels=n)
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """Segment and classify: the whole sequence."""
@@ -216,20 +222,20 @@ class MBDCNN(Network):
             start_at(network.head[-1], logit)
 
     def coarse_mask_logits(self, images: Tensor) -> Tensor:
-        """(B, 1, H, W) -> (B, 1, H, W): tumor minus background."""
-        return _difference(self.coarse(_rgb(images)))
+        """(B, C, H, W) -> (B, 1, H, W): tumor minus background."""
+        return _difference(self.coarse(as_color(images)))
 
     def coarse_mask(self, images: Tensor) -> Tensor:
-        """(B, 1, H, W) -> (B, 1, H, W), 0 or 1, without a gradient."""
+        """(B, C, H, W) -> (B, 1, H, W), 0 or 1, without a gradient."""
         return (self.coarse_mask_logits(images) >= 0).to(images.dtype)
 
     def classify(self, images: Tensor, coarse_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Images and masks, (B, 1, H, W) each, to class logits and maps; see `MaskGuidedClassifier`."""
-        return self.classifier(torch.cat([_rgb(images), coarse_mask], dim=1))
+        """Images (B, C, H, W) and masks (B, 1, H, W) to class logits and maps; see `MaskGuidedClassifier`."""
+        return self.classifier(torch.cat([as_color(images), coarse_mask], dim=1))
 
     def enhanced_mask_logits(self, images: Tensor, activation_map: Tensor) -> Tensor:
-        """Images (B, 1, H, W) and maps (B, 1, h, w) -> (B, 1, H, W): tumor minus background."""
-        return _difference(self.enhanced(_rgb(images), activation_map))
+        """Images (B, C, H, W) and maps (B, 1, h, w) -> (B, 1, H, W): tumor minus background."""
+        return _difference(self.enhanced(as_color(images), activation_map))
 
     def hand_on_weights(self) -> None:
         """Copy the coarse weights into the enhanced network; its guide keeps its own."""
@@ -242,10 +248,6 @@ def _concatenated(maps: list[Tensor]) -> Tensor:
     """Maps along their channels, in the memory format of the first: torch falls back to NCHW if one differs."""
     last = maps[0].is_contiguous(memory_format=torch.channels_last)
     return torch.cat(maps, dim=1).contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
-
-
-def _rgb(images: Tensor) -> Tensor:
-    return images.expand(-1, 3, -1, -1)
 
 
 def _difference(logits: Tensor) -> Tensor:

@@ -94,7 +94,7 @@ without ReLU, attention acts only on the skip connection, and the losses differ 
 class MMRAN(UNet):
     """Multitask multiscale residual attention network: one encoder, a mask decoder and a class head.
 
-    (B, 1, H, W) -> mask_logits (B, 1, H, W), class_logits (B, K), for any H and W divisible by 16.
+    (B, C, H, W) -> mask_logits (B, 1, H, W), class_logits (B, K), for any H and W divisible by 16.
 
     Source: section 3.1, Figs. 1-4.
     Deviates: 42,770,180 parameters where Table 3 prints 42.73 million (+0.09 %). The authors' released code has
@@ -113,6 +113,7 @@ class MMRAN(UNet):
         residual_bottleneck: shortcut in the bottleneck.
         residual_decoder: shortcuts in the decoder.
         n_classes: number of classes, K.
+        channels: C, channels of the images.
 
     Raises:
         UserError: the value of an option is invalid.
@@ -136,6 +137,7 @@ class MMRAN(UNet):
         residual_bottleneck: bool | None = None,
         residual_decoder: bool | None = None,
         n_classes: int = 3,
+        channels: int = 1,
     ):
         decided = _decide(
             reading,
@@ -148,16 +150,17 @@ class MMRAN(UNet):
             residual_decoder=residual_decoder,
         )
         form = attention_form(attention)
-        channels = [scaled(n, width) for n in (64, 128, 256, 512, 1024)]
-        *shared, deepest = channels
+        levels = [scaled(n, width) for n in (64, 128, 256, 512, 1024)]
+        *shared, deepest = levels
         super().__init__(
-            encoder=(encoder_stage(before, after, form, decided) for before, after in pairwise([1, *shared])),
+            encoder=(encoder_stage(before, after, form, decided) for before, after in pairwise([channels, *shared])),
             bottleneck=double_conv(shared[-1], deepest, decided.residual_bottleneck),
-            decoder=(UpStage(deep, skip, decided.residual_decoder) for deep, skip in pairwise(reversed(channels))),
+            decoder=(UpStage(deep, skip, decided.residual_decoder) for deep, skip in pairwise(reversed(levels))),
         )
-        self.mask_head = nn.Conv2d(channels[0], 1, kernel_size=1)
+        self.channels = channels
+        self.mask_head = nn.Conv2d(levels[0], 1, kernel_size=1)
         hidden = scaled(100, width)
-        self.class_head = build_class_head(decided.class_head, channels, decided.spp_levels, hidden, n_classes)
+        self.class_head = build_class_head(decided.class_head, levels, decided.spp_levels, hidden, n_classes)
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """Segment and classify."""

@@ -37,38 +37,41 @@ class Network(nn.Module):
         tasks: some of "segmentation" and "classification".
         inseparable: whether it cannot learn one of its tasks alone, from data that lack the other; False if absent.
         recipe: "module:Class" of the `Recipe` that trains it; `mmran.training.multitask:Multitask` trains most.
+        channels: C, channels of the images; one if the constructor sets no other.
     """
 
     stride: ClassVar[int]
     tasks: ClassVar[tuple[str, ...]]
     recipe: ClassVar[str]
+    channels: int = 1
 
     def __call__(self, images: Tensor) -> NetworkOutput:
         """Check the images and run the forward pass.
 
         Args:
-            images: (B, 1, H, W), 0..1.
+            images: (B, C, H, W), 0..1.
 
         Raises:
             ValueError: another shape, or `stride` does not divide H and W.
         """
-        check_images(images, self.stride)
+        check_images(images, self.stride, self.channels)
         output: NetworkOutput = super().__call__(images)
         return output
 
 
-def check_images(images: Tensor, stride: int) -> None:
+def check_images(images: Tensor, stride: int, channels: int = 1) -> None:
     """Refuse images that a network cannot halve and double without a remainder.
 
     Args:
-        images: (B, 1, H, W).
+        images: (B, C, H, W).
         stride: H and W must be multiples of it.
+        channels: C.
 
     Raises:
         ValueError: another number of dimensions or channels, or `stride` does not divide the size.
     """
-    if images.ndim != 4 or images.shape[1] != 1:
-        raise ValueError(f"images of shape {tuple(images.shape)}: expected (batch, 1, height, width)")
+    if images.ndim != 4 or images.shape[1] != channels:
+        raise ValueError(f"images of shape {tuple(images.shape)}: expected (batch, {channels}, height, width)")
     height, width = images.shape[-2:]
     if height % stride or width % stride:
         raise ValueError(

@@ -12,7 +12,7 @@ from mmran.networks.unet import UNet, UpStage
 class ResUNet(UNet):
     """U-Net of five levels with residual double convolutions in encoder and decoder.
 
-    (B, 1, H, W) -> mask_logits (B, 1, H, W), for any H and W divisible by 16. 32,440,961 parameters.
+    (B, C, H, W) -> mask_logits (B, 1, H, W), for any H and W divisible by 16. 32,440,961 parameters.
 
     Source: Xiao et al. 2018.
     Deviates: Table 3 prints 31.48 million, which no variant of the drawing has: 31.04 million without shortcuts,
@@ -20,6 +20,7 @@ class ResUNet(UNet):
 
     Args:
         width: channel multiplier; 1.0 is the published network.
+        channels: C, channels of the images.
 
     Raises:
         UserError: width is not a positive number.
@@ -29,15 +30,16 @@ class ResUNet(UNet):
     tasks = ("segmentation",)
     recipe = "mmran.training.multitask:Multitask"
 
-    def __init__(self, *, width: float = 1.0):
-        channels = [scaled(n, width) for n in (64, 128, 256, 512, 1024)]
-        *shared, deepest = channels
+    def __init__(self, *, width: float = 1.0, channels: int = 1):
+        levels = [scaled(n, width) for n in (64, 128, 256, 512, 1024)]
+        *shared, deepest = levels
         super().__init__(
-            encoder=(double_conv(before, after, residual=True) for before, after in pairwise([1, *shared])),
+            encoder=(double_conv(before, after, residual=True) for before, after in pairwise([channels, *shared])),
             bottleneck=double_conv(shared[-1], deepest, residual=True),
-            decoder=(UpStage(deep, skip, residual=True) for deep, skip in pairwise(reversed(channels))),
+            decoder=(UpStage(deep, skip, residual=True) for deep, skip in pairwise(reversed(levels))),
         )
-        self.mask_head = nn.Conv2d(channels[0], 1, kernel_size=1)
+        self.channels = channels
+        self.mask_head = nn.Conv2d(levels[0], 1, kernel_size=1)
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """Segment."""

@@ -94,7 +94,7 @@ def _stage(
 class ResNet50(Network):
     """Features, global average pooling, one linear layer: 23,534,467 parameters (Table 3: 23.53 million).
 
-    (B, 1, H, W) -> class_logits (B, K), for any H and W divisible by 32.
+    (B, C, H, W) -> class_logits (B, K), for any H and W divisible by 32.
 
     Source: He et al. 2016.
     Deviates: convolutions have a bias and the stem takes one gray channel, which together give the count of Table 3;
@@ -103,15 +103,17 @@ class ResNet50(Network):
     Args:
         width: channel multiplier; 1.0 is the published network.
         n_classes: number of classes, K.
+        channels: C, channels of the images.
     """
 
     stride = 32
     tasks = ("classification",)
     recipe = "mmran.training.multitask:Multitask"
 
-    def __init__(self, *, width: float = 1.0, n_classes: int = 3):
+    def __init__(self, *, width: float = 1.0, n_classes: int = 3, channels: int = 1):
         super().__init__()
-        self.features = ResNet50Features(1, width=width)
+        self.channels = channels
+        self.features = ResNet50Features(channels, width=width)
         self.class_head = nn.Linear(self.features.channels, n_classes)
 
     def forward(self, images: Tensor) -> NetworkOutput:

@@ -13,7 +13,7 @@ from mmran.networks.output import Network, NetworkOutput
 class RVGAN(Network):
     """Both generators and both discriminators; prediction runs only the generators.
 
-    (B, 1, H, W) -> mask_logits (B, 1, H, W), for any H and W divisible by 16. 15,530,756 parameters, of which the
+    (B, C, H, W) -> mask_logits (B, 1, H, W), for any H and W divisible by 16. 15,530,756 parameters, of which the
     generators have 14,740,226.
 
     The fine generator's output is tanh(z), -1 for background and 1 for tumor. The mask logit is 2 z: it is >= 0
@@ -27,6 +27,7 @@ class RVGAN(Network):
 
     Args:
         width: channel multiplier; 1.0 is the published network.
+        channels: C, channels of the images.
 
     Raises:
         UserError: width is not a positive number.
@@ -37,12 +38,14 @@ class RVGAN(Network):
     tasks = ("segmentation",)
     recipe = "mmran.training.adversarial:Adversarial"
 
-    def __init__(self, *, width: float = 1.0):
+    def __init__(self, *, width: float = 1.0, channels: int = 1):
         super().__init__()
-        channels = scaled(128, width)
-        self.coarse = CoarseGenerator(channels)
-        self.fine = FineGenerator(channels)
-        self.discriminators = nn.ModuleList(Discriminator(scaled(64, width)) for _ in ("full size", "half size"))
+        self.channels = channels
+        self.coarse = CoarseGenerator(scaled(128, width), in_channels=channels)
+        self.fine = FineGenerator(scaled(128, width), in_channels=channels)
+        self.discriminators = nn.ModuleList(
+            Discriminator(scaled(64, width), in_channels=channels) for _ in ("full size", "half size")
+        )
 
     def forward(self, images: Tensor) -> NetworkOutput:
         """Segment."""
@@ -69,18 +72,19 @@ def halved(x: Tensor) -> Tensor:
 class CoarseGenerator(nn.Module):
     """Encoder, nine residual blocks and decoder, with feature aggregation in the skip connections.
 
-    (B, 1, h, w), -1..1 -> z (B, 1, h, w), the output before its tanh, and the feature (B, C, h, w) for the fine
+    (B, in, h, w), -1..1 -> z (B, 1, h, w), the output before its tanh, and the feature (B, C, h, w) for the fine
     generator. 13,328,001 parameters at C = 128.
 
     Args:
         channels: C.
         n_blocks: residual blocks.
+        in_channels: of the images.
     """
 
-    def __init__(self, channels: int, n_blocks: int = 9):
+    def __init__(self, channels: int, n_blocks: int = 9, in_channels: int = 1):
         super().__init__()
         c1, c2, c4 = channels, 2 * channels, 4 * channels
-        self.stem = nn.Sequential(ReflectionPad(3), gan_init(nn.Conv2d(1, c1, 7)), *norm(c1))
+        self.stem = nn.Sequential(ReflectionPad(3), gan_init(nn.Conv2d(in_channels, c1, 7)), *norm(c1))
         self.down1, self.down2 = down(c1, c2), down(c2, c4)
         self.blocks = nn.Sequential(*(DilatedResidual(c4) for _ in range(n_blocks)))
         self.up1, self.skip1 = up(c4, c2), FeatureAggregation(c2)
@@ -100,18 +104,19 @@ class CoarseGenerator(nn.Module):
 class FineGenerator(nn.Module):
     """A shallow generator at full size that adds the coarse generator's feature at half size.
 
-    images (B, 1, H, W), -1..1, and feature (B, C, H/2, W/2) -> z (B, 1, H, W), the output before its tanh.
+    images (B, in, H, W), -1..1, and feature (B, C, H/2, W/2) -> z (B, 1, H, W), the output before its tanh.
     1,412,225 parameters at C = 128.
 
     Args:
         channels: C.
         n_blocks: residual blocks.
+        in_channels: of the images.
     """
 
-    def __init__(self, channels: int, n_blocks: int = 2):
+    def __init__(self, channels: int, n_blocks: int = 2, in_channels: int = 1):
         super().__init__()
         c1, c2 = channels, 2 * channels
-        self.stem = nn.Sequential(ReflectionPad(3), gan_init(nn.Conv2d(1, c1, 7)), *norm(c1))
+        self.stem = nn.Sequential(ReflectionPad(3), gan_init(nn.Conv2d(in_channels, c1, 7)), *norm(c1))
         self.down = down(c1, c1)
         self.widen = nn.Sequential(*separable(c1, c2), *norm(c2))
         self.blocks = nn.Sequential(*(DilatedResidual(c2) for _ in range(n_blocks)))
@@ -129,18 +134,19 @@ class FineGenerator(nn.Module):
 class Discriminator(nn.Module):
     """An autoencoder that scores every pixel of a mask as real (toward -1) or generated (toward 1).
 
-    images and masks (B, 1, H, W), -1..1 -> scores (B, 1, H, W), -1..1, and six features, three of the encoder and
-    three of the decoder. 395,265 parameters at C = 64.
+    images (B, in, H, W) and masks (B, 1, H, W), -1..1 -> scores (B, 1, H, W), -1..1, and six features, three of the
+    encoder and three of the decoder. 395,265 parameters at C = 64.
 
     Args:
         channels: C.
+        in_channels: of the images.
     """
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, in_channels: int = 1):
         super().__init__()
         self.encoder = nn.ModuleList(
             nn.Sequential(down(before, after), BranchedResidual(after))
-            for before, after in pairwise([2, channels, channels, channels])
+            for before, after in pairwise([in_channels + 1, channels, channels, channels])
         )
         self.decoder = nn.ModuleList(up(channels, channels) for _ in range(3))
         # A kernel of even side keeps the size if the padding has one pixel more below and to the right.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mmran.networks.blocks import conv_block, conv_bn, scaled
+from mmran.networks.blocks import as_color, color_channels, conv_block, conv_bn, scaled
 from mmran.networks.output import Network, NetworkOutput
 from mmran.networks.resize import pool_average, resize_bilinear
 
@@ -17,7 +17,7 @@ POOLED_SHARES = (5 / 6, 2 / 3, 1 / 2, 3 / 8)
 class YNet(Network):
     """Segmentation part and diagnosis branch. The recipe trains the segmentation part alone, then both.
 
-    (B, 1, H, W) -> mask_logits (B, 1, H, W), class_logits (B, K), for any H and W divisible by 8.
+    (B, C, H, W) -> mask_logits (B, 1, H, W), class_logits (B, K), for any H and W divisible by 8.
     9,110,307 parameters.
 
     Source: Mehta et al. 2018, the variant with residual convolutional blocks and 8 tissue channels, which gives
@@ -28,6 +28,7 @@ class YNet(Network):
     Args:
         width: channel multiplier; 1.0 is the published network.
         n_classes: number of classes, K.
+        channels: C, channels of the images.
 
     Raises:
         UserError: width is not a positive number.
@@ -37,10 +38,11 @@ class YNet(Network):
     tasks = ("segmentation", "classification")
     recipe = "mmran.training.staged:Staged"
 
-    def __init__(self, *, width: float = 1.0, n_classes: int = 3):
+    def __init__(self, *, width: float = 1.0, n_classes: int = 3, channels: int = 1):
         super().__init__()
+        self.channels = channels
         c64, c128 = scaled(64, width), scaled(128, width)
-        self.segmentation = Segmentation(width)
+        self.segmentation = Segmentation(width, channels)
         self.diagnosis = nn.Sequential(
             DownStage(self.segmentation.features, c128, n_blocks=2),
             DownStage(2 * c128, c64, n_blocks=2),
@@ -62,19 +64,19 @@ class YNet(Network):
 class Segmentation(nn.Module):
     """Encoder of three levels and decoder of three pyramid poolings.
 
-    (B, 1, H, W) -> mask_logits (B, 1, H, W) and the encoder's last map (B, 512, H/8, W/8).
+    (B, C, H, W) -> mask_logits (B, 1, H, W) and the encoder's last map (B, 512, H/8, W/8).
 
     Source: Mehta et al. 2018; pyramid pooling: Zhao et al. 2017.
     """
 
-    def __init__(self, width: float):
+    def __init__(self, width: float, channels: int = 1):
         super().__init__()
         tissues, c16, c64, c128, c256 = (scaled(n, width) for n in (8, 16, 64, 128, 256))
         self.features = 2 * c256
         """Channels of the encoder's last map."""
         self.tissues = tissues
 
-        self.level1 = nn.Sequential(*conv_block(3, c16, kernel=7, stride=2, bias=False))
+        self.level1 = nn.Sequential(*conv_block(color_channels(channels), c16, kernel=7, stride=2, bias=False))
         self.level2 = DownStage(c16, c128, n_blocks=2)
         self.level3 = DownStage(2 * c128, c256, n_blocks=5)
         self.decoder3 = nn.Sequential(
@@ -103,7 +105,7 @@ class Segmentation(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Segment."""
-        x1 = self.level1(images.expand(-1, 3, -1, -1))  # (B, 16, H/2, W/2)
+        x1 = self.level1(as_color(images))  # (B, 16, H/2, W/2)
         x2 = self.level2(x1)  # (B, 256, H/4, W/4)
         x3 = self.level3(x2)  # (B, 512, H/8, W/8)
         tissues = doubled(self.decoder3(x3))

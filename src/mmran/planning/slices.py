@@ -77,6 +77,6 @@ def stored_slices(config: Config) -> tuple[int, int, str]:
         n = sum(patient(phantom["seed"], k).n_slices for k in range(phantom["patients"]))
         return n, phantom["patients"], "the phantom"
     if tables := [table for table in map(table_of, config.source) if table is not None and table.is_file()]:
-        lines = read_tables(tables, config.classes, config.tasks).rows
+        lines = read_tables(tables, config.classes, config.tasks, config.channels).rows
         return len(lines), len({line.family for line in lines}), ", ".join(map(str, tables))
     return published.COUNTS["slices"], published.COUNTS["patients"], "the published data set"

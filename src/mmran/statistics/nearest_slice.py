@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mmran.config.tables import NEAREST
+from mmran.data.channels import channel_planes
 from mmran.data.geometry import fit_image
 from mmran.data.splits import read_split
 from mmran.data.store import SliceStore
@@ -60,15 +61,19 @@ def thumbnails(store: SliceStore, numbers: list[int]) -> NDArray[np.float32]:
     """Shrink slices to a few pixels.
 
     Returns:
-        (n, 256) float32, each of mean 0 and length 1, so that brightness and contrast do not matter.
+        (n, 256 C) float32, each channel of mean 0 and equal length, 1 for one channel, so that brightness and contrast
+        do not matter.
     """
+    n_channels = len(store.channels) or 1
     small = [
-        fit_image(store.read(number)[0].astype(np.float32), THUMBNAIL_PX, "resample").ravel() for number in numbers
+        fit_image(plane.astype(np.float32), THUMBNAIL_PX, "resample").ravel()
+        for number in numbers
+        for plane in channel_planes(store.read(number)[0])
     ]
     stacked = np.stack(small).astype(np.float32)
     stacked -= stacked.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(stacked, axis=1, keepdims=True)
-    return stacked / np.maximum(lengths, np.float32(1e-12))
+    return (stacked / np.maximum(lengths, np.float32(1e-12))).reshape(len(numbers), n_channels * THUMBNAIL_PX**2)
 
 
 def nearest(wanted: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[np.int64]:

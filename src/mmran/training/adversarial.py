@@ -29,7 +29,7 @@ BETAS = (0.5, 0.999)
 
 
 class View(NamedTuple):
-    """Images and true masks at one size, both (B, 1, H, W) and -1..1."""
+    """Images (B, C, H, W) and true masks (B, 1, H, W) at one size, -1..1."""
 
     images: Tensor
     masks: Tensor

@@ -44,7 +44,7 @@ def check_options(experiment: Experiment) -> None:
             named(f"loss.{key}", place, {})
     named("training.optimizer", options.optimizer, OPTIMIZERS)
     named("training.learning_rate_schedule", options.learning_rate_schedule, LEARNING_RATE_SCHEDULES)
-    try_transforms(experiment.input.size, extra_transforms(experiment))
+    try_transforms(experiment.input.size, extra_transforms(experiment), experiment.network.channels)
     if not options.checkpoint_minutes >= 0:
         raise UserError(f"training.checkpoint_minutes: {options.checkpoint_minutes} is not 0 or more")
 
@@ -92,7 +92,7 @@ def _takes_single_slices(experiment: Experiment) -> bool:
     with torch.device("meta"):
         network = build(experiment.network.name, **experiment.network.arguments)
         try:
-            network.train()(torch.empty(1, 1, size, size))
+            network.train()(torch.empty(1, experiment.network.channels, size, size))
         except ValueError as error:
             if "more than 1 value per channel" in str(error):
                 return False

@@ -96,7 +96,7 @@ class Recipe(ABC):
         """Train on one batch.
 
         Args:
-            batch: images (B, 1, S, S), masks (B, 1, S, S), labels (B,), on the device.
+            batch: images (B, C, S, S), masks (B, 1, S, S), labels (B,), on the device.
             stage: the current stage.
             epoch: epoch within the stage, from 0.
 
@@ -113,7 +113,7 @@ class Recipe(ABC):
         return (self.network,)
 
     def predict(self, images: Tensor) -> NetworkOutput:
-        """Output of the whole network for images (B, 1, S, S), without gradients."""
+        """Output of the whole network for images (B, C, S, S), without gradients."""
         with torch.inference_mode(), self.autocast():
             return self.network(self.layout(images))
 
@@ -121,7 +121,7 @@ class Recipe(ABC):
         """Output of the tasks that are trained by the end of a stage, for validation: by default the whole network's.
 
         Args:
-            images: (B, 1, S, S).
+            images: (B, C, S, S).
             stage: the current stage.
         """
         return self.predict(images)

@@ -10,6 +10,7 @@ import torch
 
 from mmran import __version__
 from mmran.data.batches import ResidentSlices
+from mmran.data.channels import known_channels
 from mmran.data.published import CLASSES
 from mmran.data.splits import read_split
 from mmran.data.store import SliceStore
@@ -138,13 +139,18 @@ def load_slices(trial: Trial, role: str, device: torch.device) -> ResidentSlices
 
 
 def _refuse_other_data(trial: Trial, store: SliceStore) -> None:
-    """Refuse slices without what the network learns, or of another number of classes than it predicts."""
+    """Refuse slices without what the network learns, or of another number of channels or classes than it has."""
     network = trial.experiment.network
     tasks = network.tasks or tasks_of(network.name)
     if lacking := [task for task in tasks if task not in store.tasks]:
         raise UserError(
             f"{trial.store}: has no data for {lacking[0]}, which {trial.experiment.name} learns; set data.tasks to "
             f"[{', '.join(store.tasks)}], and write the specification again"
+        )
+    if (len(store.channels) or 1) != network.channels:
+        raise UserError(
+            f"{trial.store}: has {known_channels(store.channels)}, but {trial.experiment.name} takes "
+            f"{network.channels}; name them in data.channels, and write the specification again"
         )
     n = network.options.get("n_classes", len(CLASSES))
     if len(store.classes) != n and CLASSIFICATION in tasks:

@@ -1,5 +1,7 @@
 """Resident slices and the batches of an epoch, from a store of a few slices made by hand."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,13 +15,14 @@ from tests.paper import paper_augmentation
 class HandMadeStore:
     """What `ResidentSlices.load` needs of a slice store, out of a dictionary."""
 
-    def __init__(self, images: dict[int, np.ndarray]) -> None:
+    def __init__(self, images: dict[int, np.ndarray], channels: Sequence[str] = ()) -> None:
         self.images = images
+        self.channels = tuple(channels)
         self.image_type = next(iter(images.values())).dtype
         self.index = pd.DataFrame({"slice": list(images), "label": [1 + n % 3 for n in images]})
 
     def read(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        mask = np.zeros(self.images[number].shape, np.uint8)
+        mask = np.zeros(self.images[number].shape[-2:], np.uint8)
         mask[1:3, 1:2] = 1
         return self.images[number], mask
 
@@ -47,7 +50,7 @@ def test_slices_are_kept_in_the_order_and_with_the_label_asked_for():
     assert slices.numbers.tolist() == [7, 5]
     # Labels of the file are 1 + n % 3, so 2 and 3; classes count from zero.
     assert slices.labels.tolist() == [1, 2]
-    assert slices.images[:, 4, 4].tolist() == [7, 5]
+    assert slices.images[:, 0, 4, 4].tolist() == [7, 5]
     assert len(slices) == 2
 
 
@@ -99,8 +102,9 @@ def test_resampling_serves_slices_of_every_size():
     rng = np.random.default_rng(0)
     images = {n: rng.integers(0, 99, (side, side), np.uint8) for n, side in enumerate((16, 8, 4))}
     slices = load(images, fit="resample")
-    assert slices.images.shape == slices.masks.shape == (3, 8, 8)
-    assert slices.images[1].numpy().tolist() == images[1].tolist()
+    assert slices.images.shape == (3, 1, 8, 8)
+    assert slices.masks.shape == (3, 8, 8)
+    assert slices.images[1, 0].numpy().tolist() == images[1].tolist()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32])

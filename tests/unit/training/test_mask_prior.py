@@ -22,7 +22,7 @@ def slices_with(tumor_pixels: int) -> ResidentSlices:
     """Two slices of 4 x 4 pixels, so many of them tumor."""
     masks = (torch.arange(32) < tumor_pixels).to(torch.uint8).view(2, 4, 4)
     zeros = torch.zeros(2)
-    return ResidentSlices(masks, masks, zeros.long(), zeros.long(), zeros, zeros + 1)
+    return ResidentSlices(masks[:, None], masks, zeros.long(), zeros.long(), zeros[:, None], zeros[:, None] + 1)
 
 
 def spec(prior: float | str | None = None, name: str = "mmran") -> NetworkSpec:

@@ -232,7 +232,7 @@ class Stopped(Exception):
 
 def slices(n: int) -> ResidentSlices:
     images, masks, labels = batch_of(n)
-    return ResidentSlices(images[:, 0], masks[:, 0].byte(), labels, torch.arange(n), torch.zeros(n), torch.ones(n))
+    return ResidentSlices(images, masks[:, 0].byte(), labels, torch.arange(n), torch.zeros(n, 1), torch.ones(n, 1))
 
 
 def trained(folder: Path, stop_after: int | None = None) -> tuple[dict[str, Tensor], list[HistoryRow]]:

@@ -14,12 +14,12 @@ from tests.unit.training.trials import experiment
 
 def sizes(n: int, batch_size: int, merge_single: bool = True) -> list[int]:
     slices = ResidentSlices(
-        torch.zeros(n, 2, 2, dtype=torch.uint8),
+        torch.zeros(n, 1, 2, 2, dtype=torch.uint8),
         torch.zeros(n, 2, 2, dtype=torch.uint8),
         torch.zeros(n, dtype=torch.int64),
         torch.arange(n),
-        torch.zeros(n),
-        torch.ones(n),
+        torch.zeros(n, 1),
+        torch.ones(n, 1),
     )
     options = {"seed": 0, "epoch": 0, "augmentation": None, "shuffle": True}
     batches = iterate(slices, batch_size=batch_size, merge_single=merge_single, **options)

@@ -167,6 +167,6 @@ def test_validation_measures_dice_and_accuracy_by_hand() -> None:
     classes = torch.tensor([[1.0, 0, 0], [0, 1.0, 0]])
     recipe.predict_stage = lambda images, stage: NetworkOutput(said, classes)  # type: ignore[method-assign]
     labels = torch.tensor([0, 2])
-    slices = ResidentSlices(truth, truth, labels, torch.arange(2), torch.zeros(2), torch.ones(2))
+    slices = ResidentSlices(truth[:, None], truth, labels, torch.arange(2), torch.zeros(2, 1), torch.ones(2, 1))
     metrics = validate(recipe, slices, recipe.stages()[0])
     assert (metrics.dice, metrics.accuracy, metrics.score) == (0.75, 0.5, 0.625)

@@ -3,7 +3,7 @@
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mmran.data.channels import known_channels
+from mmran.data.matlab import SliceError
 from mmran.errors import UserError
 
 Spacing = tuple[float, float]
@@ -21,7 +23,7 @@ class ImageSlice(NamedTuple):
     """One slice of a file.
 
     Attributes:
-        pixels: (height, width) intensities in the file's own type.
+        pixels: (height, width) intensities in the file's own type, or (channels, height, width).
         spacing_mm: of its pixels, or None if the file does not say.
     """
 
@@ -37,16 +39,22 @@ class ReadOptions:
         axis: stored axis of a volume along which slices are taken: 0, 1 or 2.
         spacing_mm: for files that do not state it, or None.
         field_of_view_mm: width of the imaged square in cjdata files, which do not state it either; or None.
+        channels: names of the channels that an image must have, in order; empty for gray images.
     """
 
     axis: int = 2
     spacing_mm: float | None = None
     field_of_view_mm: float | None = None
+    channels: tuple[str, ...] = ()
 
     @property
     def default_spacing(self) -> Spacing | None:
         """Spacing of a file that does not state it."""
         return None if self.spacing_mm is None else (self.spacing_mm, self.spacing_mm)
+
+    def of_one_channel(self) -> "ReadOptions":
+        """How a file of one channel, or a mask, is read."""
+        return replace(self, channels=())
 
 
 class ImageFile(ABC):
@@ -106,6 +114,11 @@ class ImageFile(ABC):
 
     def close(self) -> None:  # noqa: B027 - most files hold nothing
         """Release the memory of the opened file."""
+
+
+def wrong_channels(path: Path, found: str, channels: Sequence[str], remedy: str) -> SliceError:
+    """The error for a file that does not have the channels of `data.channels`, or of a model."""
+    return SliceError(str(path), f"{found}, expected {known_channels(channels)}; {remedy}")
 
 
 def suffixed(base: Path, ending: str) -> Path:

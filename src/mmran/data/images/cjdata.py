@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmran.data.cheng import parse_image
-from mmran.data.images.base import ImageFile, ImageSlice, suffixed
+from mmran.data.images.base import ImageFile, ImageSlice, suffixed, wrong_channels
 from mmran.data.matlab import file_bytes, new_matlab_file, put
 from mmran.files import atomic_path
 
@@ -21,6 +21,8 @@ class Cjdata(ImageFile):
 
     def open(self) -> int:
         """One slice."""
+        if channels := self.options.channels:
+            raise wrong_channels(self.path, "has one channel", channels, "give images that have them")
         return 1
 
     def read(self, i: int) -> ImageSlice:

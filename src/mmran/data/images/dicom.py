@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmran import __version__
-from mmran.data.images.base import ImageFile, ImageSlice, ReadOptions, Spacing, require, suffixed
+from mmran.data.images.base import ImageFile, ImageSlice, ReadOptions, Spacing, require, suffixed, wrong_channels
 from mmran.data.matlab import SliceError
 from mmran.errors import UserError
 from mmran.files import atomic_path
@@ -42,6 +42,9 @@ class Dicom(ImageFile):
 
     def open(self) -> int:
         """Read all headers and sort them by position."""
+        if channels := self.options.channels:
+            remedy = f"convert each series to NIfTI (dcm2niix), {self.stem}_{channels[0]}.nii.gz, ..."
+            raise wrong_channels(self.path, "DICOM has one channel", channels, remedy)
         headers = [read_header(file) for file in self._files]
         for file, header in zip(self._files, headers, strict=True):
             _refuse_unusable(file, header)

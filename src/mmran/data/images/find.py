@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmran.data.images import cjdata, dicom, nifti, pictures
 from mmran.data.images.base import ImageFile, ReadOptions
+from mmran.data.images.stack import stacked
 from mmran.errors import UserError
 
 _KINDS: tuple[tuple[tuple[str, ...], type[ImageFile]], ...] = (
@@ -56,7 +57,7 @@ def find_images(inputs: Sequence[Path], output: Path, options: ReadOptions) -> S
     Args:
         inputs: files and folders; a folder is searched below, hidden files and the output folder left out.
         output: folder of the outputs, which mirror the folders of the inputs.
-        options: how files are read.
+        options: how files are read; files that are named after its channels become one image.
 
     Raises:
         UserError: an input does not exist or is of an unknown kind, nothing is found, or two images would write the
@@ -76,7 +77,7 @@ def find_images(inputs: Sequence[Path], output: Path, options: ReadOptions) -> S
     if not found:
         places = ", ".join(map(str, inputs))
         raise UserError(f"{places}: no image found; expected {', '.join(SUFFIXES)} or DICOM files")
-    return Search(_placed(found, output), dict(passed_over))
+    return Search(_placed(stacked(found, options), output), dict(passed_over))
 
 
 def _one(path: Path, options: ReadOptions) -> ImageFile:

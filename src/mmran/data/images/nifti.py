@@ -1,4 +1,4 @@
-"""NIfTI: 2-D images, and volumes slice by slice along any stored axis.
+"""NIfTI: 2-D images, and volumes slice by slice along any stored axis; channels lie along a fourth one.
 
 A slice is oriented as radiologists view it and as the training slices are: rows run from anterior to posterior (or
 from superior to inferior), columns from the patient's right to the left. An affine that is diagonal, positive and
@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmran.data.images.base import ImageFile, ImageSlice, ReadOptions, require, suffixed
+from mmran.data.images.base import ImageFile, ImageSlice, ReadOptions, require, suffixed, wrong_channels
 from mmran.data.matlab import SliceError
 from mmran.errors import UserError
 from mmran.files import atomic_path
 
 SUFFIXES = (".nii", ".nii.gz")
+AFFINE_TOLERANCE_MM = 0.01
+"""How far the affines of files of one image may differ."""
 _PER_MM = {"mm": 1.0, "meter": 1000.0, "micron": 0.001, "unknown": 1.0}
 
 
@@ -43,9 +45,7 @@ class Nifti(ImageFile):
             self._image = nibabel.load(self.path)
         except Exception as error:  # nibabel raises whatever its many parsers raise
             raise self._damaged(error) from error
-        shape = tuple(self._image.shape)
-        while len(shape) > 3 and shape[-1] == 1:
-            shape = shape[:-1]
+        shape = self._shape_of_volume()
         if len(shape) not in (2, 3) or 0 in shape:
             found = " x ".join(map(str, shape))
             raise SliceError(
@@ -58,6 +58,25 @@ class Nifti(ImageFile):
         self._axis = self.options.axis if len(shape) == 3 and shape[2] > 1 else 2
         self._plan()
         return int(self._shape[self._axis])
+
+    def _shape_of_volume(self) -> tuple[int, ...]:
+        """The axes of space; refuses a last axis of other channels than expected."""
+        shape, channels = tuple(self._image.shape), self.options.channels
+        if not channels:
+            while len(shape) > 3 and shape[-1] == 1:
+                shape = shape[:-1]
+            return shape
+        if len(shape) == 5 and shape[3] == 1:  # ITK stores vectors along the fifth axis, after one for time
+            shape = (*shape[:3], shape[4])
+        if len(shape) != 4 or shape[3] != len(channels):
+            found = f"is {len(shape)}-D ({' x '.join(map(str, shape))})"
+            stem, ending = self.stem, self.path.name[len(self.stem) :]
+            remedy = (
+                f"save them along a fourth axis, or give one file per channel (mmran segment: {stem}_{channels[0]}"
+                f"{ending}, ...; slices.csv: image_{channels[0]}, ...)"
+            )
+            raise wrong_channels(self.path, found, channels, remedy)
+        return shape[:3]
 
     def _plan(self) -> None:
         """Decide which stored axes are rows and columns, which run backwards, and how far apart their pixels are."""
@@ -97,14 +116,17 @@ class Nifti(ImageFile):
             with self._lock:
                 if self._raw is None:
                     # In the stored type: a volume in float64 would take eight times the memory of one in bytes.
-                    self._raw = np.asanyarray(self._image.dataobj.get_unscaled()).reshape(self._shape)
-            plane = np.take(self._raw, i, axis=self._axis)
+                    raw = np.asanyarray(self._image.dataobj.get_unscaled())
+                    self._raw = raw.reshape(*self._shape, -1)
+            plane = np.take(self._raw, i, axis=self._axis)  # rows, columns, channels
         except Exception as error:  # as in `open`
             raise self._damaged(error) from error
         slope, inter = self._image.dataobj.slope, self._image.dataobj.inter
         if (slope, inter) != (1, 0):
             plane = plane * np.float64(slope) + np.float64(inter)
-        return ImageSlice(np.ascontiguousarray(self._to_picture(plane)), self._spacing)
+        pictures = [self._to_picture(plane[..., channel]) for channel in range(plane.shape[-1])]
+        pixels = np.stack(pictures) if self.options.channels else np.ascontiguousarray(pictures[0])
+        return ImageSlice(pixels, self._spacing)
 
     def _to_picture(self, plane: NDArray[Any]) -> NDArray[Any]:
         """A plane of stored axes, in their order, as rows and columns."""
@@ -133,7 +155,8 @@ class Nifti(ImageFile):
         header.set_data_dtype(np.uint8)
         header.set_slope_inter(1, 0)
         header["cal_min"], header["cal_max"] = 0, 1
-        written = type(self._image)(volume.reshape(self._image.shape), self._image.affine, header)
+        shape = self._image.shape[:3] if self.options.channels else self._image.shape
+        written = type(self._image)(volume.reshape(shape), self._image.affine, header)
         save_nifti(written, path)
 
     def close(self) -> None:
@@ -145,6 +168,26 @@ class Nifti(ImageFile):
             return error
         reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
         return SliceError(str(self.path), f"cannot be read as NIfTI ({reason}); save it again")
+
+
+def refuse_other_affine(file: Nifti, reference: Nifti, what: str, remedy: str) -> None:
+    """Refuse a file of an image that lies elsewhere than another file of it.
+
+    Args:
+        file: opened.
+        reference: opened.
+        what: the two in words: "mask has another affine than its image".
+        remedy: what the user can do.
+
+    Raises:
+        SliceError: names the file and by how much its affine differs.
+    """
+    difference = float(np.abs(reference.affine - file.affine).max())
+    if not difference <= AFFINE_TOLERANCE_MM:
+        raise SliceError(
+            str(file.path),
+            f"{what} {reference.path} (by up to {difference:.3g} mm), expected the same; {remedy}",
+        )
 
 
 def _says_nothing(affine: NDArray[np.float64]) -> bool:

@@ -1,4 +1,4 @@
-"""png, jpg, tiff and bmp: gray, or color that is gray; every page of a tiff is a slice."""
+"""png, jpg, tiff and bmp: gray, color that is gray, or color as three channels; every page of a tiff is a slice."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmran.data.images.base import ImageFile, ImageSlice, suffixed
+from mmran.data.images.base import ImageFile, ImageSlice, suffixed, wrong_channels
 from mmran.data.matlab import SliceError
 from mmran.errors import UserError
 from mmran.files import atomic_path
@@ -17,6 +17,8 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 GRAY_MODES = ("L", "I", "F", "1", "I;16", "I;16L", "I;16B", "I;16N")
 GRAY_TOLERANCE = 4
 """Largest difference between the color channels of a gray picture, of 255: JPEG's rounding can cause this much."""
+COLORS = ("red", "green", "blue")
+"""Channels of a color picture; `data.channels` may call them otherwise."""
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, MemoryError)
 
 
@@ -26,13 +28,28 @@ class Picture(ImageFile):
     def open(self) -> int:
         """Read the header."""
         with self._opened() as picture:
+            if channels := self.options.channels:
+                self._refuse_other_channels(picture, channels)
             return int(getattr(picture, "n_frames", 1))
+
+    def _refuse_other_channels(self, picture: Any, channels: Sequence[str]) -> None:
+        """Color is red, green, and blue; a picture holds no other number of channels."""
+        is_gray = picture.mode in (*GRAY_MODES, "LA", "La")
+        if is_gray or len(channels) != len(COLORS):
+            found = "has one channel" if is_gray else "has the channels red, green and blue"
+            name = f"{self.path.stem}_{channels[0]}{self.path.suffix}"
+            remedy = f"give one file per channel (mmran segment: {name}, ...; slices.csv: image_{channels[0]}, ...)"
+            raise wrong_channels(self.path, found, channels, remedy)
 
     def read(self, i: int) -> ImageSlice:
         """Decode one page."""
         with self._opened() as picture:
             if i:
                 picture.seek(i)
+            if self.options.channels:
+                self._refuse_other_channels(picture, self.options.channels)
+                colors = np.asarray(picture.convert("RGB"))
+                return ImageSlice(np.ascontiguousarray(np.moveaxis(colors, 2, 0)), self.options.default_spacing)
             if picture.mode in ("LA", "La"):
                 picture = picture.getchannel(0)
             if picture.mode not in GRAY_MODES:
@@ -46,7 +63,7 @@ class Picture(ImageFile):
             raise SliceError(
                 str(self.path),
                 f"is a color picture (channels differ by up to {difference} of 255), expected gray values; "
-                "save the scan itself, without annotations",
+                "save the scan itself, without annotations (or name the colors in data.channels)",
             )
         return np.array(channels[:, :, 1])
 

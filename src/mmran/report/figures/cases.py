@@ -63,7 +63,7 @@ def draw(spec: FigureSpec, rows: Sequence[Row], store: SliceStore) -> style.Draw
         if i == 0 or lines[i - 1][0] is not row:
             _draw_head(figure, tops[i], row)
         _draw_line(figure, tops[i], row, name, chosen, store)
-    return style.Drawing(figure, _caption(spec, rows, segmenting))
+    return style.Drawing(figure, _caption(spec, rows, segmenting, pictures.shown_channel(store)))
 
 
 def _left(place: int, panel: int) -> float:
@@ -111,11 +111,12 @@ def taken_for(case: Mapping[Any, Any], classes: Sequence[str]) -> str:
     return f"\npredicted {class_title(classes[int(predicted) - 1])}"
 
 
-def _caption(spec: FigureSpec, rows: Sequence[Row], segmenting: Sequence[Row]) -> str:
+def _caption(spec: FigureSpec, rows: Sequence[Row], segmenting: Sequence[Row], channel: Sequence[str]) -> str:
     sentences = [
         f"{spec.title}. The test slices of each class with the lowest, the median and the highest Dice, under the "
         "first seed: the whole slice, and the marked square enlarged with the network's outline in its color over the "
         "true one, dashed in white.",
+        *channel,
     ]
     if filled := [row for row in segmenting if row.variant != "raw"]:
         sentences.append(sentence(f"Holes filled: {labels(filled)}"))

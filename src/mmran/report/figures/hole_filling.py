@@ -49,7 +49,7 @@ def draw(spec: FigureSpec, rows: Sequence[Row], store: SliceStore) -> style.Draw
         style.write(figure, i * (_PANEL_INCHES + _GAP_INCHES) + _PANEL_INCHES / 2, 0.06, title, ha="center", fontsize=8)
     for i, (row, case) in enumerate(lines):
         _draw_line(figure, _HEAD_INCHES + i * (band + _GAP_INCHES), row, case, store, ascii_lowercase[i % 26])
-    return style.Drawing(figure, _caption(spec, lines, without))
+    return style.Drawing(figure, _caption(spec, lines, without, pictures.shown_channel(store)))
 
 
 def _draw_line(figure: Any, top: float, row: Row, case: Mapping[Any, Any], store: SliceStore, letter: str) -> None:
@@ -99,7 +99,7 @@ def _nothing(segmenting: Sequence[Row]) -> str:
     )
 
 
-def _caption(spec: FigureSpec, lines: Sequence[tuple[Row, Any]], without: Sequence[Row]) -> str:
+def _caption(spec: FigureSpec, lines: Sequence[tuple[Row, Any]], without: Sequence[Row], channel: Sequence[str]) -> str:
     cases = [
         f"({ascii_lowercase[i % 26]}) {row.label}, {pictures.lesion_name(case, row.classes)}: "
         f"Dice {100 * case['before']:.2f} % to {100 * case['after']:.2f} %, {100 * case['gain']:.2f} points more"
@@ -109,6 +109,7 @@ def _caption(spec: FigureSpec, lines: Sequence[tuple[Row, Any]], without: Sequen
         f"{spec.title}. The test slices that gain the most Dice when holes are filled, at most {N_SLICES} per "
         "network, under its first seed; filled pixels in orange, the enlarged square marked.",
         f"{'; '.join(cases)}.",
+        *channel,
     ]
     if without:
         sentences.append(f"No test slice of {labels(without)} gains.")

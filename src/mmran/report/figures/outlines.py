@@ -104,7 +104,7 @@ def draw(spec: FigureSpec, rows: Sequence[Row], store: SliceStore) -> style.Draw
         style.write(figure, 0, top + 0.03, "ab"[i], fontsize=9, weight="bold")
         style.write(figure, 0.13, top + 0.04, heading, fontsize=8)
         _draw_block(figure, top, layout, store, number, segmenting, [of_row[number] for of_row in masks])
-    return style.Drawing(figure, _caption(spec, rows, segmenting, list(chosen)))
+    return style.Drawing(figure, _caption(spec, rows, segmenting, list(chosen), pictures.shown_channel(store)))
 
 
 def _draw_block(
@@ -137,11 +137,14 @@ def _draw_block(
         pictures.outline(near, truth, 0.9, **pictures.TRUTH_LINE)
 
 
-def _caption(spec: FigureSpec, rows: Sequence[Row], segmenting: Sequence[Row], chosen: Sequence[str]) -> str:
+def _caption(
+    spec: FigureSpec, rows: Sequence[Row], segmenting: Sequence[Row], chosen: Sequence[str], channel: Sequence[str]
+) -> str:
     rules = " and ".join(f"the {PERCENTILES[name]}th percentile of tumor area (a {name.lower()})" for name in chosen)
     sentences = [
         f"{spec.title}. The test slices at {rules}; whole slices above, the lesion enlarged below, each network's "
         "outline under its first seed in its color over the true one, dashed in white.",
+        *channel,
     ]
     if filled := [row for row in segmenting if row.variant == "pkp"]:
         sentences.append(sentence(f"Holes filled: {labels(filled)}"))

@@ -9,6 +9,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
 
+from mmran.data.channels import channel_planes
 from mmran.data.classes import class_title
 from mmran.data.store import SliceStore
 from mmran.errors import UserError
@@ -79,9 +80,15 @@ def spacing_mm(store: SliceStore, number: int) -> float:
 
 
 def windowed(image: NDArray[Any]) -> NDArray[np.float32]:
-    """Map the 1st to 99th percentile of an image (H, W) to 0..1 for display."""
+    """Map the 1st to 99th percentile of an image, (H, W) or the first channel of (C, H, W), to 0..1 for display."""
+    image = channel_planes(image)[0]
     low, high = np.percentile(image, (1, 99))
     return np.clip((image.astype(np.float32) - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
+
+
+def shown_channel(store: SliceStore) -> list[str]:
+    """The sentence of a caption about which channel the pictures show; none for gray images."""
+    return [f"Pictures show the channel {store.channels[0]}."] if store.channels else []
 
 
 def square_around(mask: NDArray[np.bool_], margin: float, smallest_px: int = 16) -> Box:
