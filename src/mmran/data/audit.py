@@ -16,6 +16,7 @@ from mmran.data.audit_record import (
     Borders,
     Channel,
     ClassCount,
+    Contrast,
     CountPair,
     DigestCheck,
     Families,
@@ -48,6 +49,7 @@ def audit(store: SliceStore, on_progress: Callable[[int, int], None] | None = No
     """
     index = store.index
     findings = _examined(store, on_progress)
+    compared, contrast = _best_contrast(findings, store.channels)
     return Audit(
         store=store.path.name,
         digest=_digest(store, findings),
@@ -61,7 +63,7 @@ def audit(store: SliceStore, on_progress: Callable[[int, int], None] | None = No
         tumor_mm2=_spread(index["tumor_px"] * index["spacing_mm"] ** 2),
         masks=_masks(index, findings) if store.has_masks else None,
         borders=_borders(findings) if store.has_borders else None,
-        contrast=orientation(findings),
+        contrast=contrast,
         duplicates=tuple(
             tuple(group.index.tolist()) for _, group in findings.groupby("pixels", sort=False) if len(group) > 1
         ),
@@ -71,6 +73,7 @@ def audit(store: SliceStore, on_progress: Callable[[int, int], None] | None = No
         rejects=store.rejects,
         ignored=store.ignored,
         channels=_channels(store.channels, findings),
+        compared=compared,
     )
 
 
@@ -95,8 +98,7 @@ def _examined(store: SliceStore, on_progress: Callable[[int, int], None] | None)
                 "iou_transposed": iou_transposed,
                 "lows": channel_planes(image).min(axis=(1, 2)).tolist(),
                 "highs": channel_planes(image).max(axis=(1, 2)).tolist(),
-                # One channel suffices: all have the same orientation.
-                **contrasts(channel_planes(image)[0], mask),
+                "contrasts": [contrasts(plane, mask) for plane in channel_planes(image)],
             }
         )
         if on_progress:
@@ -150,6 +152,16 @@ def _masks(index: pd.DataFrame, findings: pd.DataFrame) -> Masks:
         components={str(n): count for n, count in sorted(Counter(findings["n_components"]).items())},
         with_holes=tuple(findings.index[findings["n_hole_px"] > 0].tolist()),
     )
+
+
+def _best_contrast(findings: pd.DataFrame, channels: Sequence[str]) -> tuple[str, Contrast]:
+    """The channel that shows tumors best, "" for gray images, and how it is oriented against the masks.
+
+    All channels have one orientation. One that does not show the tumor would only guess it.
+    """
+    tables = [pd.DataFrame([found[i] for found in findings["contrasts"]]) for i in range(len(channels) or 1)]
+    best = max(range(len(tables)), key=lambda i: tables[i].median().fillna(0).max())
+    return (channels[best] if channels else ""), orientation(tables[best])
 
 
 def _channels(names: Sequence[str], findings: pd.DataFrame) -> dict[str, Channel]:

@@ -185,7 +185,9 @@ class Audit:
         published: comparison with the published set; None if the slices are from another data set.
         rejects: files that should have been slices and were left out.
         ignored: files of other kinds beside them.
-        channels: name -> what it holds; empty for gray images, whose audit does not mention it.
+        channels: name -> what it holds; empty for gray images.
+        compared: the channel that `contrast` is about, which shows tumors best; empty for gray images, whose audit
+            mentions neither.
     """
 
     store: str
@@ -208,12 +210,13 @@ class Audit:
     rejects: tuple[LeftOut, ...]
     ignored: tuple[LeftOut, ...]
     channels: dict[str, Channel] = dataclasses.field(default_factory=dict)
+    compared: str = ""
 
     def to_json(self) -> str:
         """The text of `audit.json`."""
         values = dataclasses.asdict(self)
         if not self.channels:
-            del values["channels"]
+            del values["channels"], values["compared"]
         return canonical_json(values)
 
     @classmethod
@@ -225,7 +228,7 @@ class Audit:
         """
         values = read_json(path)
         try:
-            return typing.cast("Audit", _built(cls, {"channels": {}, **values}))
+            return typing.cast("Audit", _built(cls, {"channels": {}, "compared": "", **values}))
         except (TypeError, KeyError, AttributeError) as error:
             raise UserError(f"{path}: not the audit of a slice store ({error}); run mmran verify again") from error
 

@@ -120,7 +120,7 @@ def _masks(audit: Audit) -> list[str]:
         "",
         _check(not masks.empty, "no mask is empty", f"empty masks: slices {_some(masks.empty)}"),
         *([_mask_orientation(borders)] if borders else []),
-        _image_orientation(audit.contrast, next(iter(audit.channels), None)),
+        _image_orientation(audit.contrast, audit.compared),
         _agreeing(borders, audit.slices),
         _paragraph(f"connected components: {components}; {len(masks.with_holes)} masks have holes"),
         _paragraph(f"tumor area {area.least:.0f} to {area.most:.0f} mm², median {area.median:.0f} mm²"),
@@ -150,8 +150,8 @@ def _mask_orientation(borders: Borders) -> str:
     )
 
 
-def _image_orientation(contrast: Contrast, channel: str | None) -> str:
-    image = "image" if channel is None else f"channel {channel} of the image"
+def _image_orientation(contrast: Contrast, channel: str) -> str:
+    image = "image" if not channel else f"channel {channel} of the image"
     n, percent = _counted(contrast.n_compared, "slice"), f"{100 * contrast.share_upright:.0f} %"
     compared = (
         f"{image} against mask: contrast between tumor and surroundings {contrast.median:.2f} in the median; "

@@ -11,26 +11,18 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmran.data.images.nifti import SUFFIXES as NIFTI_SUFFIXES
 from mmran.data.matlab import SliceError
 from mmran.data.pids import PID_PATTERN
+from mmran.data.table_columns import FOLDERS, OPTIONAL, check_needed, folder_of, image_columns, names_files, needed
 from mmran.data.tasks import CLASSIFICATION, SEGMENTATION, TASKS
 from mmran.errors import UserError, known_names
 
 TABLE_NAME = "slices.csv"
-NEEDED_FOR = {"image": TASKS, "mask": (SEGMENTATION,), "label": (CLASSIFICATION,), "patient": TASKS}
-"""Required column -> the tasks that need it."""
-OPTIONAL = ("slice", "family", "spacing_mm", "fold")
-FOLDERS = {"image": "images", "mask": "masks"}
-"""Column -> folder beside the table in which a bare file name is looked up first."""
-
-CHANNEL_PREFIX = "image_"
-"""What precedes the name of a channel in the name of a column."""
-
 NUMBERS_OF_A_VOLUME = 1000
 """Slice numbers that each line gets if it has no number, and some line names a volume."""
 
@@ -103,7 +95,7 @@ def named_files(table: Path) -> list[Path]:
         _path_of(table, column, name)
         for _, row in _lines(table)
         for column, name in row.items()
-        if name and (column in FOLDERS or column.startswith(CHANNEL_PREFIX))
+        if name and names_files(column)
     ]
 
 
@@ -122,9 +114,7 @@ def read_tables(
         UserError: a file is not a table, or a column is missing.
     """
     found, all_lines = Table(), {table: _lines(table) for table in tables}
-    columns = {
-        table: _image_columns(table, tuple(lines[0][1]), channels) for table, lines in all_lines.items() if lines
-    }
+    columns = {table: image_columns(table, tuple(lines[0][1]), channels) for table, lines in all_lines.items() if lines}
     step = numbering_step(
         values[name] for table, images in columns.items() for _, values in all_lines[table] for name in images
     )
@@ -132,8 +122,8 @@ def read_tables(
     for table, lines in all_lines.items():
         names, images = tuple(lines[0][1]) if lines else (), columns.get(table, ())
         if lines:
-            _check_needed(table, names, tasks)
-        for column in (name for name in names if name not in (*images, *_needed(tasks)[1:], *OPTIONAL)):
+            check_needed(table, names, tasks)
+        for column in (name for name in names if name not in (*images, *needed(tasks)[1:], *OPTIONAL)):
             found.ignored.append(SliceError(str(table), f"column {column!r} is not read"))
         for place, (line, values) in enumerate(lines, start=n_before + 1):
             try:
@@ -158,60 +148,12 @@ def _lines(table: Path) -> list[tuple[int, dict[str, str]]]:
             reader.fieldnames = names
             if twice := [name for name, n in Counter(names).items() if n > 1]:
                 raise UserError(f"{table}: has the column {twice[0]} twice; remove one")
-            _check_needed(table, names, ())
+            check_needed(table, names, ())
             return [(reader.line_num, _values(table, reader.line_num, row)) for row in reader]
     except OSError as error:
         raise UserError(f"{table}: cannot be read ({error.strerror}); expected a csv of images and masks") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{table}: is not a csv in UTF-8 ({error}); save it again as one") from error
-
-
-def _needed(tasks: Sequence[str]) -> list[str]:
-    """The columns that a table of some tasks has; `image` and `patient` are in every table."""
-    return [name for name, needing in NEEDED_FOR.items() if needing == TASKS or set(needing) & set(tasks)]
-
-
-def _check_needed(table: Path, names: Sequence[str], tasks: Sequence[str]) -> None:
-    missing = [name for name in _needed(tasks) if name not in names]
-    if missing[:1] == ["image"] and _channel_columns(names):
-        missing.remove("image")  # `_image_columns` knows which of them are needed
-    if not missing:
-        return
-    name, needing = missing[0], NEEDED_FOR[missing[0]]
-    others = [task for task in TASKS if task not in needing and set(_needed([task])) <= set(names)]
-    remedy = f"; without it, set data.tasks to [{', '.join(others)}]" if others else ""
-    raise UserError(
-        f"{table}: lacks the column {name}; expected {','.join((*NEEDED_FOR, *OPTIONAL))}, of which "
-        f"{', '.join(OPTIONAL)} are optional, found {','.join(names) or 'nothing'}{remedy}"
-    )
-
-
-def _channel_columns(names: Iterable[str]) -> list[str]:
-    return [name for name in names if name.startswith(CHANNEL_PREFIX)]
-
-
-def _image_columns(table: Path, names: Collection[str], channels: Sequence[str]) -> tuple[str, ...]:
-    """The columns that name images: one for each channel, or the column `image`.
-
-    Raises:
-        UserError: the table has neither, or lacks some channels.
-    """
-    columns = tuple(f"{CHANNEL_PREFIX}{channel}" for channel in channels)
-    missing = [column for column in columns if column not in names]
-    if columns and not missing:
-        return columns
-    if "image" in names and len(missing) == len(columns):
-        return ("image",)
-    found = _channel_columns(names)
-    if not columns:
-        listed = ", ".join(name.removeprefix(CHANNEL_PREFIX) for name in found)
-        raise UserError(
-            f"{table}: lacks the column image, but has {', '.join(found)}; name the channels, data.channels: [{listed}]"
-        )
-    raise UserError(
-        f"{table}: lacks the column {missing[0]}, but data.channels is [{', '.join(channels)}]; expected "
-        f"{','.join(columns)}, or the column image for files that hold all channels; found {','.join(names)}"
-    )
 
 
 def _values(table: Path, line: int, row: dict[str, str]) -> dict[str, str]:
@@ -253,12 +195,8 @@ def _row(
     )
 
 
-def _folder_of(column: str) -> str:
-    return FOLDERS.get(column, FOLDERS["image"])
-
-
 def _path_of(table: Path, column: str, name: str) -> Path:
-    inside = table.parent / _folder_of(column) / name
+    inside = table.parent / folder_of(column) / name
     return inside if "/" not in name and inside.exists() else table.parent / name
 
 
@@ -269,7 +207,7 @@ def _existing(table: Path, where: str, column: str, name: str) -> Path:
     if not path.exists():
         raise SliceError(
             where,
-            f"{column} {name!r} does not exist, expected a path from {table.parent} or a name in {_folder_of(column)}/",
+            f"{column} {name!r} does not exist, expected a path from {table.parent} or a name in {folder_of(column)}/",
         )
     return path
 

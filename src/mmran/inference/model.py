@@ -184,7 +184,8 @@ class Model:
             mask = VARIANTS[variant](probability >= 0.5)
         names = self.record.classes
         classes = {} if raw.classes is None else dict(zip(names, map(float, raw.classes[row]), strict=True))
-        constant = any(low == high for low, high in zip(prepared.low, prepared.high, strict=True))
+        limits = zip(self.record.channels or ("",), prepared.low, prepared.high, strict=True)
+        constant = [name for name, low, high in limits if low == high]
         seen = Seen(placement, constant, raw.means[row], raw.stds[row], mask)
         return Prediction(probability, mask, classes, tuple(unlike(seen, self.record.training_images)))
 

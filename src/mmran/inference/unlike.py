@@ -1,6 +1,6 @@
 """How an image differs from the training images, as sentences with the measured values."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,13 +18,13 @@ class Seen(NamedTuple):
 
     Attributes:
         placement: where the network's square lies in the image.
-        constant: whether both percentiles are equal.
+        constant: names of the channels whose two percentiles are equal; "" of a gray image.
         mean, std: of the normalized image.
         mask: (height, width) bool, the predicted one; None for a network without masks.
     """
 
     placement: Placement
-    constant: bool
+    constant: Sequence[str]
     mean: float
     std: float
     mask: NDArray[np.bool_] | None
@@ -39,7 +39,8 @@ def unlike(seen: Seen, trained: TrainingImages) -> Iterator[str]:
     if f"{height}x{width}" not in trained.sizes and placement.spacing_mm is None:
         yield f"{height} x {width} px and no spacing, training {' and '.join(trained.sizes)}: give --spacing-mm"
     if seen.constant:
-        yield "nearly all pixels have the same intensity: probably not an image of a head"
+        of = f" of channel {', '.join(seen.constant)}" if any(seen.constant) else ""
+        yield f"nearly all pixels{of} have the same intensity: probably not an image of a head"
     else:
         for name, value, limits in (("mean", seen.mean, trained.mean), ("spread", seen.std, trained.std)):
             if _outside(value, limits):

@@ -8,8 +8,8 @@ from mmran.config.reruns import judge
 from mmran.planning.slices import stored_slices
 from mmran.planning.train_jobs import WEIGHT_BYTES, TrainJob
 
-_PIXEL_BYTES = 3
-"""16 bits of image and 8 of mask."""
+_IMAGE_BYTES, _MASK_BYTES = 2, 1
+"""Of a pixel and channel."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def disk_bytes(config: Config, trainings: Sequence[TrainJob], gpus: int, cores: 
     """
     store = config.results / "data" / "slices.h5"
     side = config.values["data"]["phantom"]["size"] if config.source is None else 512
-    drawn = _PIXEL_BYTES * stored_slices(config)[0] * side**2
+    drawn = (_IMAGE_BYTES * max(1, len(config.channels)) + _MASK_BYTES) * stored_slices(config)[0] * side**2
     return {
         **({"phantom": drawn} if config.source is None else {}),
         "slices": store.stat().st_size if store.is_file() else drawn,

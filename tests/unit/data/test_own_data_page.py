@@ -10,18 +10,20 @@ from mmran.cli import main
 from mmran.data.store import SliceStore
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "own-data.md").read_text()
-(EXAMPLE,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+EXAMPLES = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 COMMANDS = [
     line for block in re.findall(r"^```bash\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL) for line in block.splitlines()
 ]
 
 
-def test_the_example_and_the_commands_of_the_page_run(
+def test_the_examples_and_the_commands_of_the_page_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(EXAMPLE, {})
-    assert len(COMMANDS) == 4
+    assert len(EXAMPLES) == 2
+    for example in EXAMPLES:
+        exec(example, {})
+    assert len(COMMANDS) == 6
     for command in COMMANDS:
         program, *arguments = shlex.split(command)
         assert program == "mmran"
@@ -34,3 +36,6 @@ def test_the_example_and_the_commands_of_the_page_run(
     assert "!!" not in printed
     assert "whole: every slice" in printed
     assert Path("results/own/splits/patient.csv").is_file()
+    two = SliceStore("results/two/data/slices.h5")
+    assert two.channels == ("t1", "t2")
+    assert two.read(1)[0].shape == (2, 64, 64)

@@ -254,3 +254,29 @@ def test_a_file_that_does_not_fit_is_one_line(
         load_encoder(network, path)
     assert str(error.value).startswith(f"network.encoder_weights: {path}: ")
     assert "\n" not in str(error.value)
+
+
+def test_several_channels_share_the_weights_of_color_so_that_equal_ones_make_what_gray_makes(tmp_path: Path) -> None:
+    path, image = saved(tmp_path, resnet50()), torch.rand(1, 1, 64, 64)
+    gray, four, color = narrow("resnet-50"), narrow("resnet-50", channels=4), narrow("resnet-50", channels=3)
+    load_encoder(gray, path)
+    report = load_encoder(four, path)
+    assert "conv1.weight: each of the 4 channels has a share of the sum of its 3 input channels" in report.notes
+    expected = gray.features(image)
+    torch.testing.assert_close(four.features(image.expand(-1, 4, -1, -1)), expected, rtol=1e-4, atol=1e-5)
+    # Three channels are taken as red, green, and blue.
+    assert not [note for note in load_encoder(color, path).notes if "conv1" in note]
+    torch.testing.assert_close(color.features(image.expand(-1, 3, -1, -1)), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_mask_channel_stays_random_beside_several_channels(tmp_path: Path) -> None:
+    network = narrow("mb-dcnn", backbone="resnet50", channels=2)
+    tensors = resnet50()
+    start = network.classifier.features.stem[0].weight.detach().clone()
+    report = load_encoder(network, saved(tmp_path, tensors))
+    weight = network.classifier.features.stem[0].weight
+    share = tensors["conv1.weight"].sum(1) / 2
+    assert torch.equal(weight[:, 0], share)
+    assert torch.equal(weight[:, 1], share)
+    assert torch.equal(weight[:, 2], start[:, 2])
+    assert any("the network's input channels after its 2 start at random" in note for note in report.notes)

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mmran.data.channels import known_channels
 from mmran.data.matlab import SliceError
 from mmran.errors import UserError
 
@@ -118,7 +117,8 @@ class ImageFile(ABC):
 
 def wrong_channels(path: Path, found: str, channels: Sequence[str], remedy: str) -> SliceError:
     """The error for a file that does not have the channels of `data.channels`, or of a model."""
-    return SliceError(str(path), f"{found}, expected {known_channels(channels)}; {remedy}")
+    expected = f"{len(channels)} channels (data.channels: {', '.join(channels)})"
+    return SliceError(str(path), f"{found}, expected {expected}; {remedy}")
 
 
 def suffixed(base: Path, ending: str) -> Path:

@@ -134,7 +134,7 @@ def _fault(
 ) -> SliceError | None:
     """Why the files of a group are no image, or None."""
     if missing := [channel for channel in channels if channel not in group]:
-        have = " and ".join(file.path.name for files in group.values() for _, file in files)
+        have = " and ".join(file.path.name for name in channels for _, file in group.get(name, ()))
         return SliceError(
             str(path), f"has {have}, but no file of channel {', '.join(missing)}; add it, or move the files away"
         )
