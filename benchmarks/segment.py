@@ -115,7 +115,7 @@ def folder_of_slices(work: Path, n: int, size: int, width: float, threads: int) 
         )
 
 
-def volume(work: Path, n: int, width: float, threads: int) -> None:
+def volume(work: Path, n: int, width: float, threads: int, batch: Sequence[str]) -> None:
     import nibabel
 
     untrained_package(work / "model", 512, width)
@@ -124,7 +124,7 @@ def volume(work: Path, n: int, width: float, threads: int) -> None:
     nibabel.Nifti1Image(data, np.diag([-0.49, -0.49, 1, 1])).to_filename(work / "volume.nii.gz")
     del data
     words = ["segment", str(work / "model"), str(work / "volume.nii.gz"), "--output", str(work / "out")]
-    assert mmran([*words, "--device", "cpu", "--threads", str(threads)]) == 0
+    assert mmran([*words, "--device", "cpu", "--threads", str(threads), *batch]) == 0
     peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"512 x 512 x {n}, width {width:g}: peak {peak_gib:.2f} GiB")
 
@@ -136,10 +136,12 @@ def main() -> None:
     parser.add_argument("--width", type=float, default=0.5)
     parser.add_argument("--threads", type=int, default=available_cpus())
     parser.add_argument("--volume", action="store_true")
+    parser.add_argument("--batch", help="of a volume: slices that are predicted together (default: as in training)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         if arguments.volume:
-            volume(Path(work), arguments.slices or 300, arguments.width, arguments.threads)
+            batch = ["--batch", arguments.batch] if arguments.batch else []
+            volume(Path(work), arguments.slices or 300, arguments.width, arguments.threads, batch)
         else:
             folder_of_slices(Path(work), arguments.slices or 1000, arguments.size, arguments.width, arguments.threads)
 

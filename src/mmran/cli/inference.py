@@ -63,6 +63,12 @@ def _segment_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", type=at_least_one, metavar="N", help="threads that read and write files (default: as --threads)"
     )
+    parser.add_argument(
+        "--batch",
+        type=at_least_one,
+        metavar="N",
+        help="slices that are predicted together; fewer need less memory (default: as in training)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="segment images again that already have outputs")
 
 
@@ -90,7 +96,7 @@ def _segment(arguments: Namespace) -> None:
     from mmran.machine import available_cpus
 
     threads = arguments.threads or available_cpus()
-    options = Options(arguments.variant, arguments.flips, arguments.jobs or threads)
+    options = Options(arguments.variant, arguments.flips, arguments.jobs or threads, arguments.batch)
     model = load_model(arguments.model, arguments.device, threads)
     trained = model.record.training_images
     channels = model.record.channels

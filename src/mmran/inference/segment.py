@@ -49,11 +49,13 @@ class Options:
         variant: how masks are postprocessed: raw, pkp or pkp-guarded.
         flips: average over an image and its three mirror images.
         jobs: threads that read, measure and write.
+        batch: slices that are predicted together; None for as many as in training.
     """
 
     variant: str = RAW
     flips: bool = False
     jobs: int = 1
+    batch: int | None = None
 
 
 class _Open:
@@ -115,6 +117,7 @@ class Segmentation:
         progress: Progress,
     ) -> None:
         self.model, self.options, self.table, self.truth = model, options, table, truth
+        self._batch = options.batch or model.batch_size
         self._progress = progress
         self._failed: list[UserError] = []
         self._written = 0
@@ -135,7 +138,7 @@ class Segmentation:
                     raw = self.model.run([task.ready.result()[1] for task in batch], flips=self.options.flips)
                     for row, task in enumerate(batch):
                         finishing.append((task, pool.submit(self._finish_slice, task, raw, row)))
-                    self._collect(finishing, at_most=AHEAD * self.model.batch_size)
+                    self._collect(finishing, at_most=AHEAD * self._batch)
                 self._collect(finishing, at_most=0)
             except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)
@@ -144,7 +147,7 @@ class Segmentation:
 
     def _batches(self, todo: Sequence[Found], pool: ThreadPoolExecutor) -> Iterator[list[_Task]]:
         """Full batches of prepared slices, in order."""
-        size = self.model.batch_size
+        size = self._batch
         waiting: deque[_Task] = deque()
         batch: list[_Task] = []
         for task in self._tasks(todo, pool):
@@ -289,7 +292,9 @@ def load_model(folder: Path, device: str, threads: int) -> Model:
 
 def settings(folder: Path, options: Options, read: ReadOptions, truth: Path | None) -> dict[str, Any]:
     """What decides the outputs of a run, as JSON values: outputs of different settings never mix in one folder."""
-    return {
+    # The size of a batch decides last bits.
+    batch = {} if options.batch is None else {"batch": options.batch}
+    return batch | {
         "model": sha256_file(folder / RECORD),
         "variant": options.variant,
         "flips": options.flips,

@@ -2,6 +2,7 @@
 
 import resource
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 from mmran.cli import main
 from mmran.data.cheng import read_slice
+from mmran.inference.model import Model, Prepared, Raw
 from tests.unit.data.images.dicoms import write_series
 
 
@@ -54,6 +56,29 @@ def test_a_spacing_gives_millimeters(model_folder: Path, scans: Path, tmp_path: 
     row = predictions(tmp_path / "out").iloc[0]
     assert row["area_mm2"] == pytest.approx(row["area_px"] * 7.84**2, rel=1e-5)
     assert row["longest_mm"] == pytest.approx(row["longest_px"] * 7.84, rel=1e-5)
+
+
+def test_smaller_batches_predict_the_same_and_do_not_mix_with_others(
+    model_folder: Path, scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sizes = []
+    run = Model.run
+
+    def counted(self: Model, prepared: Sequence[Prepared], *, flips: bool = False) -> Raw:
+        sizes.append(len(prepared))
+        return run(self, prepared, flips=flips)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Model, "run", counted)
+        assert segment(model_folder, scans, "--output", tmp_path / "two", "--batch", 2) == 0
+        assert sizes == [2, 1]
+        assert segment(model_folder, scans, "--output", tmp_path / "all") == 0
+        assert sizes == [2, 1, 3]
+    two, together = (predictions(tmp_path / name).select_dtypes("number") for name in ("two", "all"))
+    np.testing.assert_allclose(two, together, atol=1e-5)
+    capsys.readouterr()
+    assert segment(model_folder, scans, "--output", tmp_path / "two") == 1
+    assert "batch" in capsys.readouterr().err
 
 
 def test_a_bad_file_is_one_line_and_the_others_are_done(
