@@ -131,7 +131,7 @@ def _reference(rows: "Sequence[Row]", name: str | None) -> "Row":
 
 
 def _printed(metric: "Metric", value: float | None) -> str:
-    return "-" if value is None else f"{metric.scale * value:.{metric.decimals}f}"
+    return "-" if value is None else metric.text(value)
 
 
 def _printed_range(metric: "Metric", low: float | None, high: float | None) -> str:

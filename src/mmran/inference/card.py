@@ -123,7 +123,7 @@ def _cell(one: Interval | None) -> str:
         return "-"
     metric = find_metric(one.metric)
     bounds = [one.estimate] if one.low is None or one.high is None else [one.estimate, one.low, one.high]
-    value, *interval = (f"{metric.scale * bound:.{metric.decimals}f}" for bound in bounds)
+    value, *interval = (metric.text(bound) for bound in bounds)
     return f"{value} [{', '.join(interval)}]" if interval else value
 
 

@@ -12,7 +12,6 @@ __getattr__, __dir__, __all__ = lazy_names(
         "surface": ("SurfaceDistances", "assd_mm", "hd95_mm", "nsd", "surface_distances"),
         "classification": ("accuracy", "auc", "confusion_matrix", "f1", "macro_precision", "macro_recall"),
         "calibration": ("brier", "expected_calibration_error", "log_loss", "reliability", "slope"),
-        "custom": ("CustomMetric", "custom_metrics"),
         "names": ("METRICS", "Metric", "find_metric", "metric_names"),
     },
 )

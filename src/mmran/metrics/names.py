@@ -35,6 +35,10 @@ class Metric:
     lower_is_better: bool = False
     is_signed: bool = False
 
+    def text(self, value: float, n_seeds: int = 1) -> str:
+        """A stored value as printed; a mean over several seeds has a decimal, even of counts."""
+        return f"{self.scale * value:.{max(self.decimals, 1 if n_seeds > 1 else 0)}f}"
+
     @property
     def is_fraction(self) -> bool:
         """Whether the stored value lies within 0..1."""

@@ -149,7 +149,7 @@ def _name(row: str) -> Cell:
 
 
 def _value(metric: Metric, value: float | None) -> str:
-    return MISSING if value is None else f"{metric.scale * value:.{metric.decimals}f}"
+    return MISSING if value is None else metric.text(value)
 
 
 def _paper(metric: Metric, value: float | None) -> Cell:

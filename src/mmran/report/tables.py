@@ -176,7 +176,7 @@ def _printed(metric: Metric, by_seed: Sequence[float | None]) -> str:
     values = [value for value in by_seed if value is not None]
     if not values or len(values) < len(by_seed):
         return MISSING
-    return f"{statistics.fmean(values) * metric.scale:.{_decimals(metric, len(values))}f}"
+    return metric.text(statistics.fmean(values), len(values))
 
 
 def _deviation(metric: Metric, by_seed: Sequence[float | None]) -> str:
@@ -184,11 +184,7 @@ def _deviation(metric: Metric, by_seed: Sequence[float | None]) -> str:
     values = [value for value in by_seed if value is not None]
     if len(values) < 2 or len(values) < len(by_seed):
         return ""
-    return f"{statistics.stdev(values) * metric.scale:.{_decimals(metric, len(values))}f}"
-
-
-def _decimals(metric: Metric, n_seeds: int) -> int:
-    return max(metric.decimals, 1 if n_seeds > 1 else 0)
+    return metric.text(statistics.stdev(values), len(values))
 
 
 def _marked(texts: Sequence[str], metric: Metric) -> list[Cell]:

@@ -87,12 +87,12 @@ def trace(table: Path, label: str, metric: str) -> Trace:
     folder = results / "experiments" / cells["experiment"] / protocol
     row = Row.read(folder, cells["variant"], label)
     summary = Summary.read(folder / "summary.json")
-    values, how = summary.variants[row.variant], summary.metric
+    values = summary.variants[row.variant]
     shown = [name for name in cells if name in values]
     if metric not in shown:
         raise UserError(f"{table}: no column {metric!r} of ours; {known_names(metric, shown)}")
     value = values[metric]
-    now = "-" if value is None else f"{how(metric).scale * value:.{how(metric).decimals}f}"
+    now = "-" if value is None else summary.metric(metric).text(value, len(summary.seeds))
     printed, *_ = cells[metric].split()  # of several seeds, the mean comes before its deviation
     if now != printed:
         raise UserError(f"{table}: {metric} of {label} is {printed}, but its cases give {now}; run snakemake again")

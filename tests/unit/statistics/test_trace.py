@@ -65,6 +65,17 @@ def test_a_count_names_no_single_slices(table):
     assert not any("highest" in line for line in trace(table, "Net", "n_missed").lines())
 
 
+def test_a_count_of_several_seeds_has_a_decimal_in_the_table_and_in_the_trace(tmp_path):
+    frame = cases(seeds=(1, 2, 3))
+    folder = publish(tmp_path / "experiments" / "net" / "paper", frame)
+    write_json(folder / "runs.json", [RUN.to_values()])
+    path = tmp_path / "tables" / "paper" / "table4.csv"
+    path.parent.mkdir(parents=True)
+    mean = frame["missed"].sum() / 3
+    path.write_text(f"row,n_missed,experiment,variant,spec\nNet,{mean:.1f} ± 1.0,net,raw,{'d' * 12}\n")
+    assert trace(path, "Net", "n_missed").lines()[0] == f"missed of Net: {mean:.1f} ± 1.0"
+
+
 def test_a_cell_that_its_cases_do_not_give_is_refused(table, frame):
     table.write_text(table.read_text().replace(f"{100 * frame['dice'].mean():.2f}", "99.99"))
     with pytest.raises(UserError, match=r"table4\.csv: dice of Net is 99\.99, but its cases give \d"):
