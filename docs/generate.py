@@ -82,6 +82,8 @@ def _rows(prefix: str, entry: dict[str, Any], schema: dict[str, Any]) -> "Any":
             yield from _rows(f"{prefix}{key}.", value, schema)
             continue
         yield f"| `{prefix}{key}` | {_value(value, schema)} | {meaning} |"
+        if isinstance(named := value.get("additionalProperties"), dict):
+            yield from _rows(f"{prefix}{key}.", {"additionalProperties": named}, schema)
         items = _resolved(value.get("items", {}), schema)
         if items.get("properties"):
             yield from _rows(f"{prefix}{key}[].", items, schema)
