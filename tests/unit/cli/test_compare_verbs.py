@@ -81,7 +81,7 @@ def test_one_family_and_one_class_are_one_line(tmp_path, capsys, column, value, 
 
 
 def test_wrong_names_are_one_line(results, tmp_path, capsys):
-    assert "--metrics: dcie is unknown" in failed(capsys, results, "--metrics", "dcie")
+    assert "--metrics: 'dcie' is unknown; did you mean 'dice'?" in failed(capsys, results, "--metrics", "dcie")
     assert "has no net under paper, only chen, he, mmran" in failed(capsys, results, "--rows", "net")
     assert "has no variant filled" in failed(capsys, results, "--rows", "he/filled")
     assert "--against net: is not among the rows" in failed(capsys, results, "--against", "net")
