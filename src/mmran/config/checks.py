@@ -157,6 +157,20 @@ def _check_alias(experiments: Mapping[str, Any], name: str) -> None:
         target = lookup(experiments, target, "experiment", f"experiments.{name}")
 
 
+def check_channels(values: Mapping[str, Any]) -> None:
+    """Refuse several channels of slices that have one.
+
+    Raises:
+        UserError: the source is the phantom.
+    """
+    channels = values["data"].get("channels", ())
+    if len(channels) > 1 and values.get("source") == "phantom":
+        raise UserError(
+            f"config: data.channels: [{', '.join(channels)}], but synthetic slices (source: phantom) have one channel; "
+            "remove the key, or give a source with these channels"
+        )
+
+
 def check_complete(name: str, values: Mapping[str, Any]) -> None:
     """Refuse an experiment that lacks a required value because a null removed it.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmran.config.checks import (
+    check_channels,
     check_complete,
     check_experiment,
     check_names,
@@ -75,6 +76,7 @@ class Config:
         results = check_results(pruned["results"])
         checked = pruned | {"results": results, "experiments": entries, "claims": claims}
         check_names(checked)
+        check_channels(checked)
         config = cls(checked)
         for name in checked["protocols"]:
             config.protocol(name)

@@ -9,6 +9,7 @@ from mmran.cli import main
 from mmran.config.configuration import Config
 from mmran.config.jobs import plan_jobs
 from mmran.config.load import PAPER, load, overlay
+from mmran.config.source_files import list_source
 from mmran.errors import UserError
 
 OUTSIDE = """
@@ -23,7 +24,7 @@ class Mine(nn.Module):
 
 
 def config(channels: Any, **changes: Any) -> Config:
-    values = overlay(load([PAPER]), {"source": "phantom", **changes})
+    values = overlay(load([PAPER]), {"source": "own", **changes})
     values["data"] |= {} if channels is None else {"channels": channels}
     return Config.checked(values)
 
@@ -43,8 +44,22 @@ def test_the_specification_of_one_channel_does_not_mention_it(channels: list[str
 
 
 def test_other_channels_convert_again() -> None:
-    jobs = [plan_jobs(config(channels))["convert"].digest for channels in (None, ["a", "b"], ["b", "a"])]
-    assert len(set(jobs)) == 3
+    jobs = [plan_jobs(config(channels))["convert"] for channels in (None, ["a", "b"], ["b", "a"])]
+    assert len({job.digest for job in jobs}) == 3
+    assert "channels" not in jobs[0].values
+
+
+def test_the_files_of_every_channel_belong_to_the_source(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "t2.png").touch()
+    (tmp_path / "own" / "slices.csv").write_text("image_t1,image_t2,patient\nt1.png,../t2.png,P1\n")
+    (files,) = list_source([str(tmp_path / "own")], {}, {}).values()
+    assert set(files) == {"slices.csv", "../t2.png"}
+
+
+def test_synthetic_slices_have_one_channel() -> None:
+    with pytest.raises(UserError, match=r"data\.channels: \[a, b\], but synthetic slices \(source: phantom\) have one"):
+        config(["a", "b"], source="phantom")
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_a_package_names_its_channels(model: Path, model_folder: Path) -> None:
 def test_color_pictures_files_per_channel_and_niftis_get_the_masks_of_the_pipeline(
     model: Path, tested: dict[int, tuple[np.ndarray, np.ndarray]], tmp_path: Path
 ) -> None:
-    scans = {kind: tmp_path / kind for kind in ("color", "apart", "nifti")}
+    scans = {kind: tmp_path / kind for kind in ("color", "apart", "nifti", "volumes")}
     for folder in scans.values():
         folder.mkdir()
     for number, (image, _) in tested.items():
@@ -93,10 +93,16 @@ def test_color_pictures_files_per_channel_and_niftis_get_the_masks_of_the_pipeli
     # One slice for each image; a diagonal of -1 keeps rows and columns, see the reader.
     volume = np.stack([image for image, _ in tested.values()]).transpose(3, 2, 0, 1)
     nibabel.Nifti1Image(volume, np.diag([-1.0, -1.0, 1.0, 1.0])).to_filename(scans["nifti"] / "all.nii.gz")
+    for name, of_channel in zip(RGB, np.moveaxis(volume, 3, 0), strict=True):
+        path = scans["volumes"] / f"all-{name}.nii"
+        nibabel.Nifti1Image(of_channel, np.diag([-1.0, -1.0, 1.0, 1.0])).to_filename(path)
     for kind, folder in scans.items():
         assert segmented(model, str(folder), "--output", str(tmp_path / f"{kind}-out"), "--spacing-mm", "1") == 0
     masks = nibabel.load(tmp_path / "nifti-out" / "all_mask.nii.gz")
     assert masks.shape == (32, 32, len(tested))
+    apart = nibabel.load(tmp_path / "volumes-out" / "all_mask.nii")
+    assert np.array_equal(np.asarray(apart.dataobj), np.asarray(masks.dataobj))
+    assert np.array_equal(apart.affine, masks.affine)
     for i, (number, (_, expected)) in enumerate(tested.items()):
         for kind in ("color", "apart"):
             mask = np.asarray(Image.open(tmp_path / f"{kind}-out" / f"{number}_mask.png"))
