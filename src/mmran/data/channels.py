@@ -16,6 +16,9 @@ from mmran.errors import UserError
 NAME_PATTERN: Final = r"[A-Za-z0-9][A-Za-z0-9_-]*"
 """Names become columns of tables such as `image_t1`, and ends of file names such as `case_t1.nii.gz`."""
 
+COLORS: Final = ("red", "green", "blue")
+"""Channels that are shown as color, and those of a color picture, whatever `data.channels` calls them."""
+
 Number = TypeVar("Number", bound=np.generic)
 
 
@@ -54,6 +57,16 @@ def read_channels(attributes: Any) -> tuple[str, ...]:
 def channel_planes(image: NDArray[Number]) -> NDArray[Number]:
     """A view (C, H, W) of an image, (H, W) or (C, H, W)."""
     return image.reshape(-1, *image.shape[-2:])
+
+
+def shown_planes(image: NDArray[Number], channels: Sequence[str]) -> NDArray[Number]:
+    """What pictures show of an image: red, green, and blue together, (3, H, W), or the first channel, (1, H, W)."""
+    return channel_planes(image)[: len(COLORS) if is_color(channels) else 1]
+
+
+def is_color(channels: Sequence[str]) -> bool:
+    """Whether the channels are named red, green, and blue."""
+    return tuple(name.lower() for name in channels) == COLORS
 
 
 def known_channels(channels: Sequence[str]) -> str:

@@ -219,7 +219,8 @@ class Segmentation:
             file.found.file.write_masks(masks, base)
         assert file.shown is not None
         _, pixels, prepared, mask = file.shown
-        write_picture(suffixed(base, OVERLAY), [overlay(pixels, prepared.low, prepared.high, mask)])
+        channels = self.model.record.channels
+        write_picture(suffixed(base, OVERLAY), [overlay(pixels, prepared.low, prepared.high, mask, channels)])
         file.found.file.close()
 
     def _collect(self, finishing: "deque[tuple[_Task, Future[None]]]", *, at_most: int) -> None:

@@ -107,7 +107,8 @@ def test_color_pictures_files_per_channel_and_niftis_get_the_masks_of_the_pipeli
         for kind in ("color", "apart"):
             mask = np.asarray(Image.open(tmp_path / f"{kind}-out" / f"{number}_mask.png"))
             assert np.array_equal(mask == 255, expected)
-            assert (tmp_path / f"{kind}-out" / f"{number}_overlay.png").is_file()
+            overlay = np.asarray(Image.open(tmp_path / f"{kind}-out" / f"{number}_overlay.png"))
+            assert np.ptp(overlay, axis=2).max() > 100  # in color
         assert np.array_equal(np.asarray(masks.dataobj)[:, :, i].T != 0, expected)
     with (tmp_path / "apart-out" / "predictions.csv").open() as file:
         assert {row["file"] for row in csv.DictReader(file)} == {f"{number}.png" for number in tested}

@@ -7,7 +7,7 @@ from mmran.errors import UserError
 from mmran.evaluation.prediction_writer import PredictionWriter
 from mmran.report.figures import style
 from mmran.report.figures.outlines import Layout, chosen_slices
-from mmran.report.figures.pictures import Box, check_store, head_box, outline, predicted_masks, square_around
+from mmran.report.figures.pictures import Box, check_store, head_box, outline, predicted_masks, square_around, windowed
 from mmran.report.figures.rows import Row
 from tests.unit.report.evaluated import MULTITASK, ROWS, read, row_of
 
@@ -99,3 +99,18 @@ def test_another_store_or_other_predictions_than_those_measured_are_refused(resu
         store.digest = "0" * 64
         with pytest.raises(UserError, match="give the store that it was predicted from"):
             check_store([row], store)
+
+
+def test_red_green_and_blue_are_shown_in_color_and_of_other_channels_the_first():
+    image = np.zeros((3, 20, 30), np.uint8)
+    image[0, :10, :10], image[1, 10:14, 10:20] = 200, 100  # red; green, half as bright
+    gray = windowed(image, ("t1", "t2", "flair"))
+    assert gray.shape == (20, 30)
+    assert np.array_equal(gray == 1, image[0] == 200)
+    color = windowed(image, ("red", "green", "blue"))
+    assert color.shape == (20, 30, 3)
+    assert color[6, 6].tolist() == [1, 0, 0]
+    assert color[12, 12].tolist() == [0, 0.5, 0]
+    assert head_box(color, Box(6, 6, 8, 8), np.zeros((20, 30), bool)) == head_box(
+        image.max(axis=0) / np.float32(200), Box(6, 6, 8, 8), np.zeros((20, 30), bool)
+    )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmran.data.channels import COLORS
 from mmran.data.images.base import ImageFile, ImageSlice, suffixed, wrong_channels
 from mmran.data.matlab import SliceError
 from mmran.errors import UserError
@@ -17,8 +18,6 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 GRAY_MODES = ("L", "I", "F", "1", "I;16", "I;16L", "I;16B", "I;16N")
 GRAY_TOLERANCE = 4
 """Largest difference between the color channels of a gray picture, of 255: JPEG's rounding can cause this much."""
-COLORS = ("red", "green", "blue")
-"""Channels of a color picture; `data.channels` may call them otherwise."""
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, MemoryError)
 
 

@@ -89,7 +89,7 @@ def _draw_line(
         case = chosen[place]
         number = int(case["slice"])
         image, true_mask = store.read(number)
-        picture, truth = pictures.windowed(image), true_mask != 0
+        picture, truth = pictures.windowed(image, store.channels), true_mask != 0
         box = pictures.square_around(truth | masks[number], margin=0.4)
         whole, near = (style.place(figure, _left(i, k), top, _PANEL_INCHES, _PANEL_INCHES) for k in range(2))
         pictures.show(whole, picture, pictures.head_box(picture, box))

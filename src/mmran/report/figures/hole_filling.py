@@ -62,7 +62,7 @@ def _draw_line(figure: Any, top: float, row: Row, case: Mapping[Any, Any], store
     panels = [
         style.place(figure, i * (_PANEL_INCHES + _GAP_INCHES), top, _PANEL_INCHES, _PANEL_INCHES) for i in range(4)
     ]
-    picture = pictures.windowed(image)
+    picture = pictures.windowed(image, store.channels)
     pictures.show(panels[0], picture, pictures.head_box(picture, box))
     pictures.mark(panels[0], box)
     for axes, mask in zip(panels[1:], (before, after, truth), strict=True):

@@ -117,7 +117,7 @@ def _draw_block(
     masks: Sequence[NDArray[np.bool_]],
 ) -> None:
     image, true_mask = store.read(number)
-    picture, truth = pictures.windowed(image), true_mask != 0
+    picture, truth = pictures.windowed(image, store.channels), true_mask != 0
     # From the truth alone: a square around a predicted mask would differ between networks.
     box = pictures.square_around(truth, margin=0.9)
     head = pictures.head_box(picture, box, truth, *masks)

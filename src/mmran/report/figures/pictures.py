@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.patheffects import Normal, Stroke
 from numpy.typing import NDArray
 
-from mmran.data.channels import channel_planes
+from mmran.data.channels import is_color, shown_planes
 from mmran.data.classes import class_title
 from mmran.data.store import SliceStore
 from mmran.errors import UserError
@@ -79,16 +79,27 @@ def spacing_mm(store: SliceStore, number: int) -> float:
     return float(store.index.set_index("slice")["spacing_mm"][number])
 
 
-def windowed(image: NDArray[Any]) -> NDArray[np.float32]:
-    """Map the 1st to 99th percentile of an image, (H, W) or the first channel of (C, H, W), to 0..1 for display."""
-    image = channel_planes(image)[0]
+def windowed(image: NDArray[Any], channels: Sequence[str] = ()) -> NDArray[np.float32]:
+    """Map the 1st to 99th percentile of an image to 0..1 for display.
+
+    Args:
+        image: (H, W) or (C, H, W).
+        channels: names of the channels.
+
+    Returns:
+        (H, W) of the first channel; (H, W, 3) of red, green, and blue.
+    """
+    shown = shown_planes(image, channels)
+    image = np.moveaxis(shown, 0, 2) if len(shown) > 1 else shown[0]
     low, high = np.percentile(image, (1, 99))
     return np.clip((image.astype(np.float32) - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
 
 
 def shown_channel(store: SliceStore) -> list[str]:
-    """The sentence of a caption about which channel the pictures show; none for gray images."""
-    return [f"Pictures show the channel {store.channels[0]}."] if store.channels else []
+    """The sentence of a caption about which channel the pictures show; none for gray images and color."""
+    return (
+        [f"Pictures show the channel {store.channels[0]}."] if store.channels and not is_color(store.channels) else []
+    )
 
 
 def square_around(mask: NDArray[np.bool_], margin: float, smallest_px: int = 16) -> Box:
@@ -110,7 +121,8 @@ def square_around(mask: NDArray[np.bool_], margin: float, smallest_px: int = 16)
 
 def head_box(picture: NDArray[np.float32], box: Box, *masks: NDArray[np.bool_]) -> Box:
     """The square around the foreground, a box and every mask, so that none is cut off."""
-    shown = np.logical_or.reduce([picture > BACKGROUND, *masks])
+    bright = picture.max(axis=2) if picture.ndim > 2 else picture
+    shown = np.logical_or.reduce([bright > BACKGROUND, *masks])
     shown[box.top : box.bottom, box.left : box.right] = True
     return square_around(shown, margin=0.02)
 
