@@ -39,7 +39,7 @@ def draw(folder: Path, classes: Sequence[str], n: int = 24, size: int = 32, with
 def draw_channels(folder: Path, channels: Sequence[str], tumor_in: str, n: int = 24, size: int = 32) -> Path:
     """Write n images of several channels, one file each, of which one channel alone shows the tumor.
 
-    Every other channel has a disk at a place of its own, so that a network has to look at the right one.
+    Every other channel has a disk elsewhere, so that a network has to look at the right one.
 
     Args:
         folder: gets images/, masks/, and slices.csv with the classes upper and lower.

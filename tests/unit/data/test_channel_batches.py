@@ -1,4 +1,4 @@
-"""Batches of images with several channels: percentiles of each, one field for all, noise of its own."""
+"""Batches of images with several channels: percentiles of each, one field for all, other noise in each."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ def load(images: dict[int, np.ndarray], size: int = 8, fit: str = "pad") -> Resi
     return ResidentSlices.load(HandMadeStore(images, channels), list(images), size, fit, (0, 100), "cpu")
 
 
-def test_each_channel_has_percentiles_and_padding_of_its_own() -> None:
+def test_percentiles_and_padding_follow_each_channel() -> None:
     image = np.array([[[-100, 100], [0, 0]], [[5, 5], [5, 25]]], np.int16)  # -100 to 100, and 5 to 25
     slices = load({1: image}, size=4)
     assert (slices.low.tolist(), slices.high.tolist()) == ([[-100, 5]], [[100, 25]])

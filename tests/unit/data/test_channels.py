@@ -13,6 +13,11 @@ from mmran.data.audit import audit
 from mmran.data.audit_record import Audit
 from mmran.data.audit_text import render
 from mmran.data.convert import convert
+from mmran.data.images.base import ReadOptions
+from mmran.data.images.dicom import Dicom
+from mmran.data.images.nifti import Nifti
+from mmran.data.images.pictures import Picture
+from mmran.data.images.stack import Stack, stacked
 from mmran.data.store import SliceStore
 from mmran.errors import UserError
 from tests.own_data import draw_channels, write_table
@@ -229,6 +234,27 @@ def test_mat_files_have_one_channel(folder: Path, tmp_path: Path, capsys: pytest
     assert main(["convert", str(folder), "--output", str(tmp_path / "s.h5"), "--channels", "t1", "t2"]) == 1
     assert "channels: t1, t2 are for tables (slices.csv); .mat files have one channel" in capsys.readouterr().err
     assert not (tmp_path / "s.h5").exists()
+
+
+def test_dicom_has_one_channel(tmp_path: Path) -> None:
+    series = Dicom(tmp_path / "case.dcm", ReadOptions(channels=("t1", "t2")))
+    with pytest.raises(UserError, match=r"case\.dcm: DICOM has one channel, expected 2 channels .*case_t1\.nii\.gz"):
+        series.open()
+
+
+def test_files_of_a_case_are_one_image_whatever_parts_the_names(tmp_path: Path) -> None:
+    names = ["a_t1.png", "a_t1_ce.png", "b-t1.nii.gz", "b-t1_ce.nii.gz", "c_t1.png", "t1.png", "a_seg.png"]
+    options = ReadOptions(channels=("t1", "t1_ce"))
+    files = [(name, (Nifti if "nii" in name else Picture)(tmp_path / name, options)) for name in names]
+    found = {file.path.name: file for _, file in stacked(files, options)}
+    assert set(found) == {"a.png", "b.nii.gz", "c_t1.png", "t1.png", "a_seg.png"}
+    for name, ending in (("a.png", "_mask.png"), ("b.nii.gz", "_mask.nii.gz")):
+        stack = found[name]
+        assert isinstance(stack, Stack)
+        assert [file.path.name for file in stack.files] == [one for one in names if one[0] == name[0]][:2]
+        assert {file.options.channels for file in stack.files} == {()}
+        assert stack.mask_paths(tmp_path / stack.stem) == (tmp_path / f"{name[0]}{ending}",)
+    assert stacked(files, ReadOptions()) == files
 
 
 def test_a_line_that_does_not_fit_can_be_left_out(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from mmran.data.images.base import ImageFile, ImageSlice, ReadOptions
 from mmran.data.images.nifti import Nifti, refuse_other_affine
+from mmran.data.images.pictures import Picture
 from mmran.data.matlab import SliceError
 
 SEPARATORS = "_-"
-"""What may stand between the name of a case and that of a channel."""
+"""Characters that part the name of a case from that of a channel."""
 
 Place = TypeVar("Place")
 
@@ -91,7 +92,7 @@ class Stack(ImageFile):
 
 
 def stacked(found: Sequence[tuple[Place, ImageFile]], options: ReadOptions) -> list[tuple[Place, ImageFile]]:
-    """Group files that are named after channels; a file without companions stays as it is.
+    """Group pictures, and NIfTI files, that are named after channels; a file without companions stays as it is.
 
     A group that lacks channels, or has one twice, cannot be opened.
 
@@ -101,7 +102,8 @@ def stacked(found: Sequence[tuple[Place, ImageFile]], options: ReadOptions) -> l
     """
     groups: dict[tuple[Path, str], dict[str, list[tuple[Place, ImageFile]]]] = {}
     for place, file in found if options.channels else ():
-        if split := _case_and_channel(file.path, options.channels):
+        split = _case_and_channel(file.path, options.channels) if isinstance(file, Nifti | Picture) else None
+        if split is not None:
             case, channel = split
             groups.setdefault((file.path.parent, case), {}).setdefault(channel, []).append((place, file))
     whole = {key: group for key, group in groups.items() if len(group) > 1}
