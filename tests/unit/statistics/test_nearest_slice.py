@@ -63,3 +63,20 @@ def test_a_mask_takes_another_size():
     assert resized(mask, (4, 4)).tolist() == [[True, True, False, False]] * 2 + [[False] * 4] * 2
     assert np.array_equal(resized(mask, (2, 2)), mask)
     assert resized(np.eye(4, dtype=bool), (2, 2)).tolist() == [[True, False], [False, True]]
+
+
+def test_every_channel_decides_which_slice_is_the_nearest() -> None:
+    rng = np.random.default_rng(0)
+    same, one, other = (rng.normal(0, 1, (32, 32)) for _ in range(3))
+    images = {1: np.stack([same, one]), 2: np.stack([same, other]), 3: np.stack([3 * same + 7, one + 0.1 * other])}
+
+    class Store:
+        channels = ("t1", "t2")
+
+        def read(self, number: int) -> tuple[np.ndarray, None]:
+            return images[number], None
+
+    seen = thumbnails(Store(), [1, 2, 3])  # type: ignore[arg-type]
+    assert seen.shape == (3, 2 * 256)
+    assert nearest(seen[2:], seen[:2]).tolist() == [0]
+    assert nearest(seen[1:2], seen[[0, 2]]).tolist() == [1]  # 3 has a tenth of 2's second channel, 1 has none
