@@ -50,7 +50,8 @@ class Nifti(ImageFile):
             found = " x ".join(map(str, shape))
             raise SliceError(
                 str(self.path),
-                f"is {len(shape)}-D ({found}), expected 2-D or 3-D; save one volume (nibabel.four_to_three)",
+                f"is {len(shape)}-D ({found}), expected 2-D or 3-D; save one volume (nibabel.four_to_three), "
+                "or name channels in data.channels",
             )
         if self._image.get_data_dtype().kind not in "iuf":
             raise SliceError(str(self.path), f"holds {self._image.get_data_dtype()}, expected gray values")
