@@ -76,7 +76,8 @@ def test_ray_and_no_ray_give_the_same_weights_and_an_added_seed_trains_alone(
     plain, ray = tmp_path / "plain", tmp_path / "ray"
     assert train(tiny, spec, plain, "--no-ray").returncode == 0
     log = tmp_path / "logs" / "train.log"
-    done = train(tiny, spec, ray, "--log", str(log), **ray_head)
+    nobody = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    done = train(tiny, spec, ray, "--log", str(log), **ray_head, **nobody)
     assert done.returncode == 0, done.stderr
     assert digests(ray) == digests(plain)
     # One line per training on the terminal, each epoch in the log.
@@ -86,6 +87,8 @@ def test_ray_and_no_ray_give_the_same_weights_and_an_added_seed_trains_alone(
     assert "best on validation: Dice " in lines[0]
     assert "epoch 1/1" in log.read_text()
     assert "tiny paper seed1-fold0: on 127.0.0.1" in log.read_text()
+    # The worker knows the driver's variables, and a server that does not answer stops nothing.
+    assert log.read_text().count("MLFLOW_TRACKING_URI is set, but MLflow does not track") == 2
     write_spec(spec, seeds=[1, 2, 3], training={"epochs": 1})
     again = train(tiny, spec, ray, "--verbose", **ray_head)
     assert again.returncode == 0, again.stderr

@@ -18,6 +18,7 @@ from mmran.training.trial import Trial
 
 URI, EXPERIMENT_NAME, EXPERIMENT_ID = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"
 DEFAULT_EXPERIMENT = "mmran"
+_PREFIX = "MLFLOW_"
 DIGEST_TAG = "mmran.digest"
 
 _PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
@@ -117,6 +118,18 @@ class TrackedRun:
         without_password = _CREDENTIALS.sub("//", reason)
         name = f"{self._trial.experiment.name} {self._trial.name}"
         self._log(f"warning: {name}: {URI} is set, but MLflow does not track this training: {without_password}")
+
+
+def mlflow_variables() -> dict[str, str]:
+    """The variables of this process that MLflow reads."""
+    return {name: value for name, value in os.environ.items() if name.startswith(_PREFIX)}
+
+
+def use_mlflow_variables(variables: Mapping[str, str]) -> None:
+    """Give this process the variables of another: a Ray worker has those of the head, which may be older."""
+    for name in mlflow_variables():
+        del os.environ[name]
+    os.environ.update(variables)
 
 
 def parameters(trial: Trial) -> dict[str, str]:

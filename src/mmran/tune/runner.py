@@ -10,6 +10,7 @@ from typing import Any
 from mmran.errors import UserError
 from mmran.files import ensure_dir
 from mmran.machine import available_cpus
+from mmran.training.mlflow_run import mlflow_variables
 from mmran.training.trial import Trial
 from mmran.tune.cluster import TrialResources, connected, shares_this_machine
 from mmran.tune.output import TRIAL_LOG, Output, label
@@ -145,7 +146,8 @@ def _tune(
     with connected(resources), scratch_folder(ensure_dir(trials[0].work), "tune-") as storage:
         from ray import tune
 
-        train = tune.with_parameters(train_in_worker, trials=trials, resources=resources, replay=stopping is not None)
+        given = {"trials": trials, "resources": resources, "replay": stopping is not None}
+        train = tune.with_parameters(train_in_worker, **given, tracking=mlflow_variables())
         tuner = tune.Tuner(
             tune.with_resources(train, resources.for_ray()),
             param_space={"index": tune.grid_search(list(range(len(trials))))},

@@ -1,12 +1,13 @@
 """One trial with its log, in this process or in a Ray worker."""
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mmran.errors import UserError
 from mmran.files import ensure_dir
 from mmran.training.history import HistoryRow, read_history
+from mmran.training.mlflow_run import use_mlflow_variables
 from mmran.training.trial import Trial
 from mmran.tune.cluster import TrialResources
 from mmran.tune.output import TRIAL_LOG, label
@@ -51,7 +52,13 @@ def train_logged(
             raise
 
 
-def train_in_worker(config: dict[str, Any], trials: Sequence[Trial], resources: TrialResources, replay: bool) -> None:
+def train_in_worker(
+    config: dict[str, Any],
+    trials: Sequence[Trial],
+    resources: TrialResources,
+    replay: bool,
+    tracking: Mapping[str, str],
+) -> None:
     """One trial in a Ray worker; every line of its log goes to the driver.
 
     Args:
@@ -59,7 +66,9 @@ def train_in_worker(config: dict[str, Any], trials: Sequence[Trial], resources: 
         trials: all trials.
         resources: what the trial leases.
         replay: report the epochs of an earlier run first, which early stopping needs for its decisions.
+        tracking: the driver's variables of MLflow.
     """
+    use_mlflow_variables(tracking)
     trial, reports = trials[config["index"]], _Reports()
     if replay:
         for row in read_history(trial.history_path):

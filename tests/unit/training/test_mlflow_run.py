@@ -1,6 +1,7 @@
 """MLflow: one run per trial, continued with the trial, and never a reason for a training to stop."""
 
 import importlib.util
+import os
 import sys
 import types
 from pathlib import Path
@@ -8,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from mmran.training.mlflow_run import DIGEST_TAG, EXPERIMENT_NAME, URI, TrackedRun, parameters
+from mmran.training.mlflow_run import (
+    DIGEST_TAG,
+    EXPERIMENT_NAME,
+    URI,
+    TrackedRun,
+    mlflow_variables,
+    parameters,
+    use_mlflow_variables,
+)
 from mmran.training.trial import Trial
 from tests.unit.training.test_scalars import row
 from tests.unit.training.trials import Stopped, equal, only_trial, stop_after, train
@@ -178,6 +187,18 @@ def test_without_the_variable_nothing_is_tracked(server: Server, trial: Trial, m
     monkeypatch.delenv(URI)
     assert tracked(trial, 0) == []
     assert server.runs == {}
+
+
+def test_a_worker_takes_over_the_variables_of_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(URI, "of the driver")
+    monkeypatch.delenv(EXPERIMENT_NAME, raising=False)
+    driver = mlflow_variables()
+    monkeypatch.setenv(URI, "of the head")
+    monkeypatch.setenv(EXPERIMENT_NAME, "of the head")
+    use_mlflow_variables(driver)
+    assert mlflow_variables() == driver
+    use_mlflow_variables({})
+    assert URI not in os.environ
 
 
 def test_parameters_are_short_enough_for_any_server(trial: Trial) -> None:
