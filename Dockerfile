@@ -1,4 +1,4 @@
-# The pipeline in an image: the Python version of envs/mmran.yaml, the packages of envs/requirements.lock, this checkout.
+# The pipeline in an image: the Python version of envs/mmran.yaml, the packages of envs/hashes.lock, this checkout.
 #
 #   docker build --tag mmran .
 #   docker run --rm --init --gpus all --shm-size 8g --user "$(id -u):$(id -g)" \
@@ -6,13 +6,15 @@
 #     mmran mmran run -- snakemake --cores all --config source=/data results=results/cheng
 #
 # docs/environments.md explains each option.
-FROM python:3.11-slim
+# Pin it with --build-arg BASE=python:3.11-slim@sha256:...
+ARG BASE=python:3.11-slim
+FROM ${BASE}
 
 WORKDIR /mmran
 
 # A layer for the packages alone, so that an edit to the code downloads nothing. torch brings CUDA; the host has the driver.
-COPY envs/requirements.lock envs/
-RUN pip install --no-cache-dir -r envs/requirements.lock
+COPY envs/hashes.lock envs/
+RUN pip install --no-cache-dir --require-hashes -r envs/hashes.lock
 
 COPY Snakefile config.yaml pyproject.toml README.md LICENSE ./
 COPY envs envs

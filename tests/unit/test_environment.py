@@ -25,6 +25,18 @@ def test_conda_and_plain_environments_install_the_same_versions() -> None:
     assert section == lock("requirements.lock")
 
 
+def test_every_locked_package_has_its_hashes_and_only_cuda_comes_with_them() -> None:
+    text = "\n".join(lock("hashes.lock")).replace(" \\\n", " ")
+    hashed = {requirement: hashes for requirement, *hashes in map(str.split, text.splitlines())}
+    pinned = {normal(line) for line in lock("requirements.lock")}
+    assert pinned <= {normal(requirement) for requirement in hashed}
+    more = [normal(one) for one in hashed if normal(one) not in pinned]
+    assert all(re.match(r"(nvidia|cuda)-|triton==|setuptools==", one) for one in more)
+    assert all(
+        hashes and all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", one) for one in hashes) for hashes in hashed.values()
+    )
+
+
 def dockerfile() -> list[list[str]]:
     """Instructions of the Dockerfile, each as its words."""
     text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
@@ -43,13 +55,16 @@ def test_images_have_the_python_of_the_conda_environment() -> None:
     environment = yaml.safe_load((ROOT / "envs" / "mmran.yaml").read_text())
     (python,) = [name for name in environment["dependencies"] if str(name).startswith("python=")]
     base = f"python:{python.removeprefix('python=')}-slim"
-    assert [words[1:] for words in dockerfile() if words[0] == "FROM"] == [[base]]
+    assert [words for words in dockerfile() if words[0] in ("ARG", "FROM")] == [
+        ["ARG", f"BASE={base}"],
+        ["FROM", "${BASE}"],
+    ]
     assert re.findall(r"^From: (.*)", (ROOT / "envs" / "mmran.def").read_text(), re.MULTILINE) == [base]
 
 
 def test_images_install_the_lock_and_this_package_and_nothing_else() -> None:
     docker = "\n".join(" ".join(words) for words in dockerfile())
-    installed = ["pip install --no-cache-dir -r envs/requirements.lock"]
+    installed = ["pip install --no-cache-dir --require-hashes -r envs/hashes.lock"]
     installed += ["pip install --no-cache-dir --no-deps --editable ."]
     assert pip_calls(docker) == installed
     assert pip_calls((ROOT / "envs" / "mmran.def").read_text()) == installed
@@ -60,7 +75,7 @@ def test_images_hold_all_that_the_pipeline_and_its_installation_read() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     package = {"pyproject.toml", "src", "envs", project["readme"], *project["license-files"]}
     # `profiles` is a link to a folder of `workflow`, and made there.
-    assert set(copied()) == package | {"envs/requirements.lock", "Snakefile", "config.yaml", "workflow"}
+    assert set(copied()) == package | {"envs/hashes.lock", "Snakefile", "config.yaml", "workflow"}
     files = (ROOT / "envs" / "mmran.def").read_text().partition("%files\n")[2].partition("\n\n")[0]
     assert {line.split()[0] for line in files.splitlines()} == package
     assert all((ROOT / path).exists() for path in copied())
