@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from mmran.config.checks import (
     refuse_derived,
     taught,
 )
-from mmran.config.claims import Claim, ComparisonSpec
+from mmran.config.claims import ComparisonSpec, claims_left
 from mmran.config.experiment import COMMON_TO_NETWORKS, Experiment, WeightsFile
 from mmran.config.figures import FigureSpec
 from mmran.config.load import load, overlay, without_nulls
@@ -72,7 +72,7 @@ class Config:
         pruned = with_class_metrics(pruned)
         # A null in an entry removes the default's key, so it stays until the entry is merged with the defaults.
         entries = {name: values["experiments"][name] for name in pruned["experiments"]}
-        claims = _claims_left(pruned.get("claims", ()), values["experiments"].keys() - entries.keys())
+        claims = claims_left(pruned.get("claims", ()), values["experiments"].keys() - entries.keys())
         results = check_results(pruned["results"])
         checked = pruned | {"results": results, "experiments": entries, "claims": claims}
         check_names(checked)
@@ -199,28 +199,7 @@ class Config:
             UserError: a claim names no experiment or no variant.
         """
         shown = [table for table in map(self.table, self.tables) if table.kind == "metrics"]
-        printed = {
-            (f"{row.experiment}/{row.variant}", metric): value
-            for table in shown
-            for row in table.rows
-            for metric, value in row.paper.items()
-        }
-        claims: list[Claim] = []
-        for i, claim in enumerate(self.values.get("claims", ())):
-            row, *against = (self._row(name, f"claims.{i}") for name in (claim["row"], *claim["against"]))
-            claims += [
-                Claim(claim["sentence"], row, other, metric, printed.get((row, metric)), printed.get((other, metric)))
-                for metric in claim["metrics"]
-                for other in against
-            ]
-        rows = tuple(dict.fromkeys(f"{row.experiment}/{row.variant}" for table in shown for row in table.rows))
-        metrics = tuple(dict.fromkeys(metric for table in shown for metric in table.metrics))
-        # The row with the most claims, which is the paper's own network.
-        about = [one.row for one in claims if one.row in rows]
-        trained = [row for row in rows if not row.startswith(f"{NEAREST}/")]
-        reference = max(about, key=about.count) if about else trained[-1] if trained else None
-        shown_rows = (*trained, f"{NEAREST}/raw") if trained else ()
-        return ComparisonSpec(shown_rows, reference, metrics, tuple(claims))
+        return ComparisonSpec.of(shown, self.values.get("claims", ()), self._row)
 
     @property
     def compared(self) -> list[str]:
@@ -339,13 +318,3 @@ class Config:
         merged = without_nulls(overlay(defaults, entry))
         check_complete(name, merged)
         return merged
-
-
-def _claims_left(claims: Iterable[Mapping[str, Any]], removed: Collection[str]) -> list[dict[str, Any]]:
-    """The claims about experiments that an overlay has not removed with a null."""
-    left = []
-    for claim in claims:
-        against = [name for name in claim["against"] if name.partition("/")[0] not in removed]
-        if against and claim["row"].partition("/")[0] not in removed:
-            left.append({**claim, "against": against})
-    return left
