@@ -6,7 +6,7 @@
 #     mmran mmran run -- snakemake --cores all --config source=/data results=results/cheng
 #
 # docs/environments.md explains each option.
-# Pin it with --build-arg BASE=python:3.11-slim@sha256:...
+# Pin the base with --build-arg BASE=python:3.11-slim@sha256:...
 ARG BASE=python:3.11-slim
 FROM ${BASE}
 

@@ -8,11 +8,11 @@ DEMO := --configfile workflow/overlays/demo.yaml
 LONGEST := --prioritize results/demo/experiments/{rv-gan,mb-dcnn,he}/paper/summary.json
 # In a file, a line for each training, with the time left, is enough: not several for each job.
 SHORT := grep --line-buffered -vE '^(Select jobs to execute|Execute [0-9]+ jobs)\.\.\.$$|^\[.*\]$$|^Finished jobid: | steps \([0-9]+%\) done$$'
-# Tests of Ray have deadlines, so they come when those of Slurm, which run beside all others and mostly wait, are over.
-# The longest files first: short ones fill the gaps at the end.
-LONG_FIRST := $(addprefix tests/workflow/,test_search.py test_tuning.py)
-LONG_FIRST += $(filter-out $(LONG_FIRST),$(wildcard tests/workflow/test_*.py))
-TESTS := tests/contract tests/unit tests/equivalence $(LONG_FIRST)
+# The longest files of tests/workflow first: short ones fill the gaps at the end.
+WORKFLOW := $(addprefix tests/workflow/,test_search.py test_tuning.py)
+WORKFLOW += $(filter-out $(WORKFLOW),$(wildcard tests/workflow/test_*.py))
+# Tests of Slurm run beside all others and mostly wait. Those of Ray have deadlines, so they come when Slurm's are over.
+TESTS := $(filter-out tests/cluster/ tests/workflow/ tests/__pycache__/,$(wildcard tests/*/)) $(wildcard tests/test_*.py) $(WORKFLOW)
 SLURM_SAID := .pytest_cache/slurm.txt
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c

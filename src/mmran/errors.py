@@ -1,4 +1,4 @@
-"""The exception for mistakes that the user can fix."""
+"""The exception for mistakes that the user can fix, and words for its message."""
 
 import difflib
 from collections.abc import Iterable
@@ -17,3 +17,8 @@ def known_names(name: str, names: Iterable[str]) -> str:
     names = sorted(names)
     near = difflib.get_close_matches(str(name), names, 1)
     return (f"did you mean {near[0]!r}? " if near else "") + "known: " + (", ".join(names) or "none")
+
+
+def reason(error: BaseException) -> str:
+    """Type and text of an error of code from outside, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,6 +1,7 @@
 """Package, documentation and release files agree with each other and with the code."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -49,6 +50,13 @@ def test_every_make_target_says_what_it_does() -> None:
     assert phony
     for target in phony[1].split():
         assert re.search(rf"^{target}:.* ## \w+", text, re.MULTILINE), target
+
+
+def test_the_test_command_leaves_no_test_file_out() -> None:
+    printed = subprocess.run(["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    named = {ROOT / word for word in re.findall(r"\btests/[\w/.]+", printed)}
+    files = set((ROOT / "tests").rglob("test_*.py"))
+    assert not {path for path in files if named.isdisjoint((path, *path.parents))}
 
 
 def test_the_readme_is_short() -> None:

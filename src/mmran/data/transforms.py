@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from mmran.data import counters
-from mmran.errors import UserError
+from mmran.errors import UserError, reason
 
 Transform = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 """(images, masks, generator) -> (images, masks), float32 on one device: (B, C, S, S), and (B, 1, S, S) of 0 and 1."""
@@ -61,8 +61,7 @@ def try_transforms(size: int, transforms: Mapping[str, Transform], channels: int
             found = transform(images.clone(), masks.clone(), torch.Generator().manual_seed(0))
         except Exception as error:
             # Code from outside may fail in any way.
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise UserError(f"{_place(name)} fails on a batch of {tuple(images.shape)} ({reason})") from error
+            raise UserError(f"{_place(name)} fails on a batch of {tuple(images.shape)} ({reason(error)})") from error
         images, masks = _checked(name, found, images, masks)
         if not torch.isfinite(images).all():
             raise UserError(f"{_place(name)} returns images that are not finite")

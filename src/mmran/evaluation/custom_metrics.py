@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmran.errors import UserError
+from mmran.errors import UserError, reason
 from mmran.files import read_json
 from mmran.metrics.custom import PERCENT, CustomMetric, CustomMetrics, custom_metrics, is_taken
 from mmran.training.named import named
@@ -59,8 +59,7 @@ class Measure:
             value = self.function(_read_only(predicted), _read_only(truth), spacing_mm)
         except Exception as error:
             # Code from outside may fail in any way.
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise UserError(f"{self._key}: {self.definition.function} fails on {where} ({reason})") from error
+            raise UserError(f"{self._key}: {self.definition.function} fails on {where} ({reason(error)})") from error
         # A scalar of NumPy is a number, an array of one value is not.
         if not isinstance(value, numbers.Real | np.bool_):
             shape = f" of shape {value.shape}" if isinstance(value, np.ndarray) else ""
@@ -126,8 +125,8 @@ def obstacles(custom: CustomMetrics) -> dict[str, str]:
             found[name] = f"config: {error}"
         except Exception as error:
             # Importing code from outside may fail in any way.
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            found[name] = f"config: evaluation.metrics.{name}: {definition.function} cannot be imported ({reason})"
+            place = f"config: evaluation.metrics.{name}: {definition.function}"
+            found[name] = f"{place} cannot be imported ({reason(error)})"
     return found
 
 

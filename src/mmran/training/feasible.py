@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from mmran.config.experiment import Experiment
-from mmran.errors import UserError, known_names
+from mmran.errors import UserError, known_names, reason
 from mmran.networks import build, starts_masks
 from mmran.networks.encoder_weights import load_encoder
 from mmran.training.preflight import check_options, check_single_slices
@@ -47,8 +47,7 @@ def refuse_impossible(experiment: Experiment) -> None:
         raise UserError(f"{where}: {error}") from error
     except Exception as error:
         # The code of an external network may fail in any way.
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"{where}: network {spec.name} cannot be built ({reason})") from error
+        raise UserError(f"{where}: network {spec.name} cannot be built ({reason(error)})") from error
 
 
 def _recipe_class(place: str) -> type[Recipe]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from mmran.errors import reason
 from mmran.training.history import HistoryRow
 from mmran.training.scalars import scalars
 from mmran.training.trial import Trial
@@ -111,11 +112,11 @@ class TrackedRun:
             act()
         except Exception as error:
             # A server may fail in any way, and no training depends on it.
-            self._give_up(" ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_VALUE])
+            self._give_up(reason(error)[:_LONGEST_VALUE])
 
-    def _give_up(self, reason: str) -> None:
+    def _give_up(self, why: str) -> None:
         self._off = True
-        without_password = _CREDENTIALS.sub("//", reason)
+        without_password = _CREDENTIALS.sub("//", why)
         name = f"{self._trial.experiment.name} {self._trial.name}"
         self._log(f"warning: {name}: {URI} is set, but MLflow does not track this training: {without_password}")
 

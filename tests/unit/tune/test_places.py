@@ -43,7 +43,7 @@ def test_the_folder_of_a_killed_process_is_removed_and_that_of_a_living_one_stay
 def test_sockets_go_where_tmpdir_says_if_its_name_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "_problem", lambda name: "a long name" if len(name) > 28 else None)
     assert short_parent({"TMPDIR": "/scratch/u1"}) == Path("/scratch/u1")
-    assert short_parent({"TMPDIR": "/var/tmp/scratch/user1234/slurm-job-99887766"}) == Path("/tmp")
+    assert short_parent({"TMPDIR": "/var/tmp/scratch/user1234/node-local-scratch"}) == Path("/tmp")
     assert short_parent({}) == Path("/tmp")
 
 
@@ -51,9 +51,9 @@ def test_without_a_folder_for_sockets_each_one_is_named_with_its_reason(monkeypa
     reasons = {"/tmp": "no space left on device", "/var/tmp": "read-only file system"}
     monkeypatch.setattr(places, "unusable", lambda folder, n_bytes: reasons[str(folder)])
     with pytest.raises(UserError) as caught:
-        short_parent({"TMPDIR": "/var/tmp/scratch/user1234/slurm-job-99887766"})
+        short_parent({"TMPDIR": "/var/tmp/scratch/user1234/node-local-scratch"})
     assert str(caught.value).startswith(
-        "Ray has no folder for its sockets (TMPDIR=/var/tmp/scratch/user1234/slurm-job-99887766: a name of 44 "
+        "Ray has no folder for its sockets (TMPDIR=/var/tmp/scratch/user1234/node-local-scratch: a name of 44 "
         "characters; /tmp: no space left on device; /var/tmp: read-only file system); set TMPDIR to"
     )
 

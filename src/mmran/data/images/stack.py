@@ -36,8 +36,8 @@ class Stack(ImageFile):
 
     @property
     def stem(self) -> str:
-        """The name without its ending."""
-        return _stem(self.path)
+        """The name without the ending that the files share."""
+        return self.path.name.removesuffix(_ending(self.first))
 
     @property
     def first(self) -> ImageFile:
@@ -102,7 +102,7 @@ def stacked(found: Sequence[tuple[Place, ImageFile]], options: ReadOptions) -> l
     """
     groups: dict[tuple[Path, str], dict[str, list[tuple[Place, ImageFile]]]] = {}
     for place, file in found if options.channels else ():
-        split = _case_and_channel(file.path, options.channels) if isinstance(file, Nifti | Picture) else None
+        split = _case_and_channel(file.stem, options.channels) if isinstance(file, Nifti | Picture) else None
         if split is not None:
             case, channel = split
             groups.setdefault((file.path.parent, case), {}).setdefault(channel, []).append((place, file))
@@ -112,18 +112,17 @@ def stacked(found: Sequence[tuple[Place, ImageFile]], options: ReadOptions) -> l
     for (folder, case), group in whole.items():
         files = [group[channel][0] for channel in options.channels if channel in group]
         single = [type(file)(file.path, options.of_one_channel()) for _, file in files]
-        first = files[0][1].path
-        path = folder / f"{case}{first.name[len(_stem(first)) :]}"
+        path = folder / f"{case}{_ending(files[0][1])}"
         result.append((files[0][0], Stack(single, options, path, _fault(path, group, options.channels))))
     return result
 
 
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".nii") if path.name.endswith((".nii", ".nii.gz")) else path.stem
+def _ending(file: ImageFile) -> str:
+    """What follows the stem, such as ".nii.gz"."""
+    return file.path.name[len(file.stem) :]
 
 
-def _case_and_channel(path: Path, channels: Sequence[str]) -> tuple[str, str] | None:
-    stem = _stem(path)
+def _case_and_channel(stem: str, channels: Sequence[str]) -> tuple[str, str] | None:
     for channel in sorted(channels, key=len, reverse=True):
         case = stem.removesuffix(channel)
         if case != stem and case[-1:] and case[-1] in SEPARATORS and len(case) > 1:
