@@ -44,6 +44,35 @@ def test_a_run_that_the_lock_refuses_writes_nothing_into_the_results(finished: H
     assert contents(finished.path / "results") == before
 
 
+# Run as Python starts: removes a file of the results after Snakemake found it, and before it asks for its time.
+_REMOVED_IN_BETWEEN = """
+import os
+from snakemake.io import _IOFile
+
+strict = _IOFile.mtime_uncached
+
+
+async def late(file, *args, **options):
+    if str(file).endswith("overview.html") and os.path.exists(file):
+        os.unlink(file)
+        open("removed", "w").close()
+    return await strict(file, *args, **options)
+
+
+_IOFile.mtime_uncached = late
+"""
+
+
+@pytest.mark.parametrize("look", [("-n",), ("--summary",), ("--dag",)], ids=lambda look: look[0])
+def test_a_look_does_not_trip_over_a_file_that_a_job_of_a_run_has_just_removed(
+    look: tuple[str, ...], finished: House
+) -> None:
+    (finished.path / "src/sitecustomize.py").write_text(_REMOVED_IN_BETWEEN)
+    done = finished.snakemake(*look)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (finished.path / "removed").exists()
+
+
 def titles(house: House) -> dict[str, str]:
     return {path.stem: path.read_text() for path in (house.path / "results/tables/paper").glob("*.md")}
 

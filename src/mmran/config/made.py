@@ -87,10 +87,10 @@ class Made:
         """
         changed = {}
         for path, known in self.files.items():
-            if (results / path).is_file():
-                if not _is_as_known(results / path, known, read=read):
-                    changed[path] = "was edited after it was made"
-            elif path not in self.job.outputs:
+            present = _is_as_known(results / path, known, read=read)
+            if present is False:
+                changed[path] = "was edited after it was made"
+            elif present is None and path not in self.job.outputs:
                 changed[path] = "is missing"
         return changed
 
@@ -170,12 +170,20 @@ def _known(path: Path) -> Known:
     return sha256_file(path) if path.stat().st_size <= _SMALL_BYTES else Fingerprint.of(path)
 
 
-def _is_as_known(path: Path, known: Known, *, read: bool) -> bool:
-    if isinstance(known, str):
-        return sha256_file(path) == known
-    if isinstance(known, int):
-        return path.stat().st_size == known
-    return (not read and Fingerprint.of(path, read=False).has_times_of(known)) or known.is_content_of(path)
+def _is_as_known(path: Path, known: Known, *, read: bool) -> bool | None:
+    """Whether a file is as recorded; None if there is none, also if a job of a run removes it in between."""
+    if not path.is_file():
+        return None
+    try:
+        if isinstance(known, str):
+            return sha256_file(path) == known
+        if isinstance(known, int):
+            return path.stat().st_size == known
+        return (not read and Fingerprint.of(path, read=False).has_times_of(known)) or known.is_content_of(path)
+    except (OSError, UserError):
+        if path.is_file():
+            raise
+        return None
 
 
 def job_json(job: Job) -> dict[str, Any]:

@@ -24,6 +24,8 @@ from mmran.files import canonical_json, read_json, sha256_text, write_text_if_ch
 from mmran.workflow import checkout, slurm
 from mmran.workflow.conda import after_activation, check_conda
 from mmran.workflow.feasible import check_measurable, check_trainable
+from mmran.workflow.internals import require, tolerate_vanishing_files
+from mmran.workflow.places import check_places, leave_paths_alone, refuse_storage, with_moved_results
 from mmran.workflow.progress import TrainingLines
 from mmran.workflow.specs_lock import hold_specs
 
@@ -65,10 +67,11 @@ class Run:
             for suffix in suffixes
         ]
 
-    def _before(self, onstart: Callable[[str], None]) -> Callable[[str], None]:
+    def _before(self, onstart: Callable[[str], None], is_alone: Callable[[], None]) -> Callable[[str], None]:
         """Begin the run before the Snakefile's own `onstart:`; Snakemake ignores `onstart:` of a module."""
 
         def begin_and_start(log: str) -> None:
+            is_alone()
             self.begin()
             onstart(log)
 
@@ -136,11 +139,11 @@ class Run:
         from snakemake.settings.types import RerunTrigger
 
         workflow = self._workflow
-        _require(workflow, "_build_dag", "_onstart", "dag_settings", "execution_settings")
+        require(workflow, "_build_dag", "_onstart", "dag_settings", "execution_settings")
         build = workflow._build_dag
 
         def build_by_records() -> None:
-            _require(workflow.dag, "forcefiles", "targetrules", "targetfiles")
+            require(workflow.dag, "forcefiles", "targetrules", "targetfiles")
             executes = workflow.execution_settings is not None
             if executes and workflow.execution_settings.no_hooks and not workflow.dryrun:
                 raise WorkflowError("--no-hooks: a run must write its specifications when it starts; remove it")
@@ -158,7 +161,7 @@ class Run:
             if executes and workflow.dag_settings.rerun_triggers != RerunTrigger.all():
                 logger.warning("--rerun-triggers is not used: records in the results decide what reruns (`mmran why`)")
             workflow.dag_settings.rerun_triggers = frozenset({RerunTrigger.MTIME})
-            workflow._onstart = self._before(workflow._onstart)
+            workflow._onstart = self._before(workflow._onstart, tolerate_vanishing_files())
             if executes and not workflow.dryrun:
                 logger.addHandler(TrainingLines(self.config.results))
             build()
@@ -206,7 +209,7 @@ def _start(workflow: Any, values: Mapping[str, Any]) -> Run:
             check_conda(workflow.deployment_settings.conda_prefix or ".snakemake")
     frozen = None if workflow.is_main_process else os.environ.get(_RUN_CONFIG)
     config = Config.checked(
-        read_json(frozen) if frozen else _with_moved_results(workflow, _as_written(workflow, values))
+        read_json(frozen) if frozen else with_moved_results(workflow, _as_written(workflow, values))
     )
     leave_paths_alone(workflow)
     config.require_source()
@@ -229,63 +232,6 @@ def _as_written(workflow: Any, values: Mapping[str, Any]) -> dict[str, Any]:
     for path in workflow.configfiles:
         read_yaml(path)
     return as_typed(values, sys.argv)
-
-
-def check_places(config: Config) -> None:
-    """Refuse paths on which Snakemake fails with a traceback.
-
-    Raises:
-        UserError: the results are inside a file, or Snakemake would read a source's name as a pattern.
-    """
-    for place in (config.results, *config.results.parents):
-        if place.exists() and not place.is_dir():
-            raise UserError(
-                f"config: results: {place} is a file, expected a folder; choose another one or move the file"
-            )
-    for source in config.source or ():
-        if "{" in source or "}" in source:
-            raise UserError(
-                f"config: source: {source}: Snakemake reads braces as a pattern; rename the folder, or link to it"
-            )
-
-
-def _require(owner: Any, *names: str) -> None:
-    """Refuse a Snakemake that lacks an undocumented attribute that mmran uses.
-
-    Raises:
-        UserError: names the version and the remedy.
-    """
-    import snakemake
-
-    if missing := [name for name in names if not hasattr(owner, name)]:
-        raise UserError(
-            f"Snakemake {snakemake.__version__} has no {type(owner).__name__}.{missing[0]}, which mmran uses to decide "
-            "what reruns; install the version in envs/requirements.lock"
-        )
-
-
-def refuse_storage(workflow: Any) -> None:
-    """Refuse results on storage that jobs do not share: records and specifications are stored beside them."""
-    if getattr(workflow.storage_settings, "default_storage_provider", None):
-        raise UserError(
-            "--default-storage-provider: mmran keeps its results on a file system that all jobs share; remove this "
-            "option, and copy the results after the run"
-        )
-
-
-def _with_moved_results(workflow: Any, values: dict[str, Any]) -> dict[str, Any]:
-    """The configuration of a module with `prefix` or `replace_prefix`: the whole folder of results moves."""
-    modifier, results = workflow.modifier.path_modifier, values.get("results")
-    if not isinstance(results, str):
-        return values
-    _require(modifier, "replace_prefix", "prefix", "_prefix_replacements", "inner_modifier")
-    return values | {"results": str(Path(modifier.replace_prefix(f"{results}/results")).parent)}
-
-
-def leave_paths_alone(workflow: Any) -> None:
-    """Prevent Snakemake from moving single paths: records name files, and jobs read specifications beside them."""
-    modifier = workflow.modifier.path_modifier
-    modifier.prefix = modifier._prefix_replacements = modifier.inner_modifier = None
 
 
 def _check_source(config: Config, verdict: Verdict) -> None:

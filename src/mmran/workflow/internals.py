@@ -1,0 +1,57 @@
+"""What mmran uses of Snakemake beyond its documentation."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from mmran.errors import UserError
+
+
+def require(owner: Any, *names: str) -> None:
+    """Refuse a Snakemake that lacks an undocumented attribute that mmran uses.
+
+    Raises:
+        UserError: names the version and the remedy.
+    """
+    import snakemake
+
+    if missing := [name for name in names if not hasattr(owner, name)]:
+        of = getattr(owner, "__name__", type(owner).__name__)
+        raise UserError(
+            f"Snakemake {snakemake.__version__} has no {of}.{missing[0]}, which mmran uses to decide what reruns; "
+            "install the version in envs/requirements.lock"
+        )
+
+
+def tolerate_vanishing_files() -> Callable[[], None]:
+    """Let Snakemake look at results while the jobs of another run rewrite them.
+
+    Snakemake asks which files exist, and later for their times. A job that starts in between has removed its outputs,
+    and a dry run would end in an error. Records decide what reruns, so the time of a removed file does not matter.
+
+    Returns:
+        A function that makes a removed file an error again.
+
+    Raises:
+        UserError: this Snakemake reads times in another way.
+    """
+    from snakemake.exceptions import WorkflowError
+    from snakemake.io import _IOFile
+    from snakemake_interface_storage_plugins.io import Mtime
+
+    require(_IOFile, "mtime_uncached")
+    strict = _IOFile.mtime_uncached
+
+    async def mtime_uncached(file: Any, *args: Any, **options: Any) -> Mtime:
+        try:
+            return await strict(file, *args, **options)
+        except WorkflowError:
+            if os.path.lexists(file):
+                raise
+            return Mtime(local=0)
+
+    def restore() -> None:
+        _IOFile.mtime_uncached = strict
+
+    _IOFile.mtime_uncached = mtime_uncached
+    return restore
