@@ -89,8 +89,9 @@ def _segment(arguments: Namespace) -> None:
     from mmran.data.images.base import ReadOptions
     from mmran.data.images.find import find_images
     from mmran.files import ensure_dir, locked
+    from mmran.inference.options import Options, settings
     from mmran.inference.progress import Progress
-    from mmran.inference.segment import Options, Segmentation, load_model, settings
+    from mmran.inference.segment import Segmentation, load_model
     from mmran.inference.table import Table
     from mmran.inference.truth import Truth
     from mmran.machine import available_cpus

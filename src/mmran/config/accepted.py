@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmran.config.configuration import Config
-from mmran.config.jobs import Job, plan_jobs
+from mmran.config.job import Job
+from mmran.config.jobs import plan_jobs
 from mmran.config.made import Made
 from mmran.config.tables import NEAREST
 from mmran.errors import UserError

@@ -1,6 +1,5 @@
 """The checked configuration: the one place where names of experiments, tables and protocols are looked up."""
 
-import copy
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,18 +8,16 @@ from typing import Any
 
 from mmran.config.checks import (
     check_channels,
-    check_complete,
     check_experiment,
     check_names,
     check_numbers,
     check_results,
     check_tasks,
     lookup,
-    refuse_derived,
-    taught,
 )
 from mmran.config.claims import ComparisonSpec, claims_left
-from mmran.config.experiment import COMMON_TO_NETWORKS, Experiment, WeightsFile
+from mmran.config.entry import facts_of_data, merged_entry
+from mmran.config.experiment import Experiment, WeightsFile
 from mmran.config.figures import FigureSpec
 from mmran.config.load import load, overlay, without_nulls
 from mmran.config.per_class import classes_of, with_class_metrics
@@ -30,14 +27,9 @@ from mmran.config.search import SearchSpec
 from mmran.config.tables import NEAREST, TableSpec
 from mmran.config.typed import as_typed
 from mmran.data.protocol import Protocol
-from mmran.data.published import CLASSES
 from mmran.data.tasks import TASKS
 from mmran.errors import UserError
 from mmran.metrics.custom import CustomMetric, custom_metrics
-from mmran.networks import classifies
-
-# `name` decides what the keys beside it mean, so another name keeps only the defaults that all names share.
-_CHOOSERS = {"network": COMMON_TO_NETWORKS, "schedule": frozenset[str]()}
 
 
 @dataclass(frozen=True)
@@ -272,24 +264,16 @@ class Config:
         return self._weights[file.path]
 
     def _resolved(self, name: str, code: Mapping[str, str]) -> Experiment:
-        values = self._merged(name)
+        values = merged_entry(self.values, name)
         values.pop("resources", None)
         network = values["network"]
         network["name"] = self.values.get("networks", {}).get(network["name"], network["name"])
-        refuse_derived(name, network)
-        # The paper's data have both tasks, one channel, and as many classes as networks build by themselves: its
-        # specifications do not repeat it.
-        if kept := taught(network["name"], self.tasks):
-            network["tasks"] = list(kept)
-        if len(self.classes) not in (0, len(CLASSES)) and classifies(network["name"]):
-            network["n_classes"] = len(self.classes)
-        if len(self.channels) > 1:
-            network["channels"] = len(self.channels)
+        network |= facts_of_data(name, network, self.tasks, self.classes, self.channels)
         return Experiment.from_values({"name": name, "code": code, **values})
 
     def resources(self, name: str) -> dict[str, int | str]:
         """Resources that a training job of the experiment requests."""
-        return dict(self._merged(self.experiment_name(name))["resources"])
+        return dict(merged_entry(self.values, self.experiment_name(name))["resources"])
 
     @property
     def search(self) -> SearchSpec | None:
@@ -308,13 +292,3 @@ class Config:
         """Resources that the search's job requests."""
         search = self.values["search"]
         return overlay(self.resources(search["experiment"]), search.get("resources", {}))
-
-    def _merged(self, name: str) -> dict[str, Any]:
-        defaults, entry = copy.deepcopy(self.values["defaults"]), self.values["experiments"][name] or {}
-        for key, shared in _CHOOSERS.items():
-            default = defaults[key].get("name")
-            if (entry.get(key) or {}).get("name", default) != default:
-                defaults[key] = {k: v for k, v in defaults[key].items() if k in shared}
-        merged = without_nulls(overlay(defaults, entry))
-        check_complete(name, merged)
-        return merged

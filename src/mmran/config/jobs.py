@@ -1,25 +1,17 @@
-"""Every job of a configuration, with everything that decides what it writes.
-
-A job's digest covers its values, its code and the digests of the jobs whose results it reads. Equal digests mean equal
-results, so the digest alone decides what reruns. File times, Snakemake's records and the location of the results do not
-matter.
-"""
+"""Every job of a configuration, with everything that decides what it writes."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from mmran.config.configuration import Config
 from mmran.config.fingerprints import Fingerprint
-from mmran.config.provenance import code_digests
+from mmran.config.job import Job
 from mmran.config.source_files import Contents, Files, list_source
 from mmran.config.specs import stage_texts
 from mmran.config.tables import EVIDENCE, NEAREST
 from mmran.errors import UserError
-from mmran.files import canonical_json, read_json, sha256_file, sha256_text
+from mmran.files import read_json, sha256_file
 from mmran.metrics.custom import custom_values
 
 PHANTOM, CONVERT, VERIFY = "phantom", "convert", "verify"
@@ -31,36 +23,6 @@ _CONVERTED = ("field_of_view_mm", "keep_going", "classes", "channels", "tasks", 
 
 TABLE_FILES = ("csv", "md", "tex", "html")
 FIGURE_FILES = ("svg", "png", "pdf", "txt")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job of the workflow.
-
-    Attributes:
-        name: its stage and the values of its wildcards, such as "train/se/paper".
-        values: what the configuration says.
-        code: module -> digest of the source that decides the result.
-        inputs: name -> digest of the jobs whose results it reads.
-        outputs: its files, below the folder of results.
-    """
-
-    name: str
-    values: Mapping[str, Any]
-    code: Mapping[str, str]
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    outputs: tuple[str, ...] = ()
-
-    @property
-    def stage(self) -> str:
-        """The rule that runs it."""
-        return self.name.partition("/")[0]
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of everything that decides what the job writes."""
-        parts = {"job": self.name, "values": self.values, "code": self.code, "inputs": self.inputs}
-        return sha256_text(canonical_json(parts))
 
 
 def plan_jobs(config: Config, digest_of: Callable[[Job], str] = lambda job: job.digest) -> dict[str, Job]:
@@ -282,26 +244,7 @@ def _with_csv(values: dict[str, Any], protocol: str) -> dict[str, Any]:
         return values
     try:
         return values | {"sha256": sha256_file(values["path"])}
-    except OSError as error:
+    except UserError as error:
         raise UserError(
-            f"config: protocols.{protocol}.path: {values['path']} cannot be read ({error.strerror}); expected a csv "
-            "with the columns slice,fold,role"
+            f"config: protocols.{protocol}.path: {error}; expected a csv with the columns slice,fold,role"
         ) from error
-
-
-def code_as_now(job: Job) -> dict[str, str]:
-    """Digests of the job's modules as their source is now."""
-    return code_digests(job.code)
-
-
-def read_job(path: Path) -> Job:
-    """Read the specification of a job.
-
-    Raises:
-        UserError: it is absent or not one.
-    """
-    values = read_json(path)
-    try:
-        return Job(**{**values, "outputs": tuple(values["outputs"])})
-    except (TypeError, KeyError) as error:
-        raise UserError(f"{path}: not the specification of a job ({error}); run snakemake to write it again") from error

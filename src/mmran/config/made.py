@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmran.config.fingerprints import Fingerprint
-from mmran.config.jobs import Job, code_as_now, read_job
+from mmran.config.job import Job, code_as_now, read_job
 from mmran.config.source_files import Contents, list_source, read_contents, refreshed
 from mmran.errors import UserError
 from mmran.files import read_json, sha256_file, write_json

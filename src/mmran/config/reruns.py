@@ -8,7 +8,8 @@ from typing import Any
 
 from mmran.config.accepted import KnownDigests, read_acceptances
 from mmran.config.configuration import Config
-from mmran.config.jobs import Job, plan_jobs, plan_models, plan_search
+from mmran.config.job import Job
+from mmran.config.jobs import plan_jobs, plan_models, plan_search
 from mmran.config.made import Made
 from mmran.config.source_files import Files
 from mmran.config.tables import NEAREST

@@ -137,8 +137,7 @@ class SliceStore:
     Attributes:
         path: the store.
         index: one line per slice in the order of the numbers, see `INDEX_TYPES`.
-        classes: names of the classes in the order of the labels, which count from 1; empty without classes, where every
-            label is 1.
+        classes: names of the classes in the order of the labels, which count from 1; if empty, every label is 1.
         channels: names of the channels in the order of the images; empty for gray images.
         has_masks: whether the data set has masks; without, all are empty.
         digest: SHA-256 of the content; equal digests mean equal slices, classes, and channels.

@@ -18,18 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmran.config.experiment import Experiment
-from mmran.data.images.base import ReadOptions, suffixed
+from mmran.data.images.base import suffixed
 from mmran.data.images.find import Found
 from mmran.data.images.pictures import write_picture
 from mmran.data.matlab import SliceError
 from mmran.errors import UserError
-from mmran.evaluation.postprocess import RAW
-from mmran.files import sha256_file
 from mmran.inference.measure import SliceRow, TruthRow
 from mmran.inference.model import Model, Prepared, Raw, checked_image
+from mmran.inference.options import Options
 from mmran.inference.overlay import overlay
 from mmran.inference.progress import Progress
-from mmran.inference.record import RECORD, SPEC
+from mmran.inference.record import SPEC
 from mmran.inference.table import Table
 from mmran.inference.truth import Truth
 from mmran.inference.weights import choose_device
@@ -39,23 +38,6 @@ AHEAD = 2
 """Batches that are read ahead of the networks, and batches that may wait for their measurement."""
 
 OVERLAY = "_overlay.png"
-
-
-@dataclass(frozen=True)
-class Options:
-    """How images are segmented.
-
-    Attributes:
-        variant: how masks are postprocessed: raw, pkp or pkp-guarded.
-        flips: average over an image and its three mirror images.
-        jobs: threads that read, measure and write.
-        batch: slices that are predicted together; None for as many as in training.
-    """
-
-    variant: str = RAW
-    flips: bool = False
-    jobs: int = 1
-    batch: int | None = None
 
 
 class _Open:
@@ -289,17 +271,3 @@ def load_model(folder: Path, device: str, threads: int) -> Model:
     gpu = choose_device(device).type == "cuda"
     Compute.choose(gpu=gpu, threads=threads, precision="float32", deterministic=deterministic, seed=0)
     return Model.load(folder, device=device)
-
-
-def settings(folder: Path, options: Options, read: ReadOptions, truth: Path | None) -> dict[str, Any]:
-    """What decides the outputs of a run, as JSON values: outputs of different settings never mix in one folder."""
-    # The size of a batch decides last bits.
-    batch = {} if options.batch is None else {"batch": options.batch}
-    return batch | {
-        "model": sha256_file(folder / RECORD),
-        "variant": options.variant,
-        "flips": options.flips,
-        "axis": read.axis,
-        "spacing_mm": read.spacing_mm,
-        "truth": None if truth is None else str(truth.resolve()),
-    }

@@ -7,7 +7,7 @@ import pytest
 
 from mmran.cli import main
 from mmran.config.fingerprints import Fingerprint
-from mmran.config.jobs import Job
+from mmran.config.job import Job
 from mmran.config.made import Made
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from mmran.config.configuration import Config
-from mmran.config.jobs import Job, plan_jobs, plan_search
+from mmran.config.job import Job
+from mmran.config.jobs import plan_jobs, plan_search
 from mmran.config.load import load, overlay
 from mmran.config.made import Made
 

@@ -7,6 +7,7 @@ import pytest
 
 from mmran.config import jobs
 from mmran.config.accepted import accept, acceptances_path, accepted_spec, in_effect, read_acceptances
+from mmran.config.provenance import code_digests
 from mmran.config.reruns import judge
 from mmran.errors import UserError
 from mmran.files import sha256_file
@@ -32,7 +33,7 @@ def change_code(monkeypatch: pytest.MonkeyPatch, later: dict[str, str]) -> None:
 
     def changed(config: object) -> dict[str, str]:
         found = texts(config)  # type: ignore[arg-type]
-        now = dict(jobs.code_digests(["mmran.training.losses"]))
+        now = dict(code_digests(["mmran.training.losses"]))
         for module, digest in later.items():
             found = {key: text.replace(now[module], digest) for key, text in found.items()}
         return found

@@ -267,6 +267,13 @@ def test_a_csv_of_ones_own_counts_by_its_content() -> None:
     assert judge(small(**mine)).reasons["split/mine"][0].startswith("sha256: ")
 
 
+def test_an_absent_csv_of_ones_own_names_the_key_the_file_and_the_columns() -> None:
+    protocols = {"mine": {"method": "file", "path": "mine.csv", "apart": "none"}}
+    expected = r"protocols\.mine\.path: mine\.csv: cannot be read \(No such file.*\); expected .* slice,fold,role"
+    with pytest.raises(UserError, match=expected):
+        judge(small(protocols=protocols, evaluate_under=["mine"]))
+
+
 def test_the_titles_of_other_tables_run_nothing_of_this_one() -> None:
     finish(small())
     tables = {"table1": SMALL["tables"]["table1"] | {"title": "Methods"}}
