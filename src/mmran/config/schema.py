@@ -99,5 +99,11 @@ def check_schema(values: Mapping[str, Any], classes: Sequence[str] = CLASSES) ->
         raise UserError(
             f"config: {where}: {error.instance!r} is unknown; {known_names(error.instance, error.validator_value)}"
         )
+    if error.validator == "required" and not error.absolute_path:
+        missing = next(key for key in error.validator_value if key not in error.instance)
+        raise UserError(
+            f"config: {missing}: missing; a file that only changes values goes after a whole configuration: snakemake "
+            "--configfile FILE beside config.yaml, mmran VERB --config config.yaml FILE"
+        )
     described = error.schema.get("description") if isinstance(error.schema, dict) else None
     raise UserError(f"config: {where}: {error.message}" + (f" ({described})" if described else ""))

@@ -198,6 +198,11 @@ def test_without_a_source_one_line_names_the_demo_and_the_data_set(paper: dict[s
     assert config(paper, source="a.zip").source == ["a.zip"]
 
 
+def test_an_overlay_alone_is_told_what_it_goes_after() -> None:
+    with pytest.raises(UserError, match=r"config: \S+: missing; .* goes after a whole configuration: .*config\.yaml"):
+        Config.read([ROOT / "workflow" / "overlays" / "demo.yaml"])
+
+
 def test_a_null_takes_a_key_away_from_what_it_lies_over(paper: dict[str, Any]) -> None:
     space = {"alpha": [0.2], "learning_rate": None, "batch_size": None}
     entries = {"freeze": None, "se": {"network": {"attention": None}}}
