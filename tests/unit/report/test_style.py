@@ -45,7 +45,7 @@ def test_nothing_looks_like_mmran(seen_by):
 
 
 @pytest.mark.parametrize("first", ["figure6", "figure5"])
-@pytest.mark.parametrize("overlays", [(), ("demo.yaml",), ("real-slices.yaml",)], ids=str)
+@pytest.mark.parametrize("overlays", [(), ("demo.yaml",), ("reference.yaml",)], ids=str)
 def test_no_two_networks_of_a_figure_have_the_same_color(overlays, first):
     paths = [ROOT / "config.yaml", *(ROOT / "workflow" / "overlays" / name for name in overlays)]
     values = load(paths) | {"source": "phantom"}

@@ -1,0 +1,66 @@
+"""The reference run in the documentation: the page, the README and the archive agree."""
+
+import csv
+import re
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from mmran.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "docs"))
+
+from reference_run import ARCHIVE, PAGE, filled, tables  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The unpacked results."""
+    folder = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(ARCHIVE) as tar:
+        tar.extractall(folder, filter="data")
+    return folder / "reference"
+
+
+def test_the_pages_tables_are_those_of_the_run() -> None:
+    page = PAGE.read_text()
+    assert len(re.findall("<!-- from the run: ", page)) > 6
+    assert filled(page, tables(ARCHIVE)) == page
+
+
+def cells(path: Path) -> dict[str, dict[str, str]]:
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        label = (reader.fieldnames or [""])[0]
+        return {row[label]: row for row in reader}
+
+
+def test_the_readmes_numbers_are_those_of_the_run(run: Path) -> None:
+    """`row | paper | ours | ...`, such as `MMRAN + PKP, Dice | 80.03 % | 58.70 % | ...`."""
+    rows = re.findall(r"^\| (.+), (Dice|accuracy) \| ([\d.]+) % \| ([\d.]+) %.*`(patient|paper)`", README, re.MULTILINE)
+    assert len(rows) >= 4
+    for label, metric, published, ours, protocol in rows:
+        name = {"Dice": "dice", "accuracy": "acc"}[metric]
+        row = cells(run / "tables" / protocol / "table2.csv")[f"Baseline + {label.replace('MMRAN', 'MRAM')}"]
+        assert (float(row[f"paper_{name}"]), round(float(row[name]), 2)) == (float(published), float(ours))
+
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_a_cell_of_the_page_is_followed_to_its_slices(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = run / "tables" / "patient" / "table2.csv"
+    assert main(["trace", str(table), "Baseline + MRAM", "dice"]) == 0
+    told = capsys.readouterr().out
+    assert f"{float(cells(table)['Baseline + MRAM']['dice']):.2f}" in told.splitlines()[0]
+    assert "test slices" in told
+    assert "lowest" in told
+
+
+def test_the_archive_names_no_place_of_the_machine_that_trained(run: Path) -> None:
+    texts = [path.read_text() for path in run.rglob("*") if path.suffix in (".json", ".md", ".csv")]
+    assert len(texts) > 300
+    assert not [text for text in texts if re.search(r'"/(home|root|work|tmp|data)/', text)]
