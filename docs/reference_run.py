@@ -37,7 +37,7 @@ PACKED = (
 )
 """Files of a run that the archive keeps: no weights, predictions, or slices, and no record that names their folder."""
 
-FIGURES = ("curves", "forest", "forest-ablation", "cases", "figure6", "figure7", "figure8", "reliability")
+FIGURES = ("curves", "forest", "forest-ablation", "cases", "figure6", "figure7", "figure8")
 WIDEST = 1600
 """Pixels; wider figures are reduced."""
 

@@ -11,6 +11,7 @@ import pytest
 from mmran.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
 sys.path.insert(0, str(ROOT / "docs"))
 
 from reference_run import ARCHIVE, PAGE, filled, tables  # noqa: E402
@@ -46,9 +47,6 @@ def test_the_readmes_numbers_are_those_of_the_run(run: Path) -> None:
         name = {"Dice": "dice", "accuracy": "acc"}[metric]
         row = cells(run / "tables" / protocol / "table2.csv")[f"Baseline + {label.replace('MMRAN', 'MRAM')}"]
         assert (float(row[f"paper_{name}"]), round(float(row[name]), 2)) == (float(published), float(ours))
-
-
-README = (ROOT / "README.md").read_text()
 
 
 def test_a_cell_of_the_page_is_followed_to_its_slices(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,8 +45,9 @@ def tolerate_vanishing_files() -> Callable[[], None]:
     async def mtime_uncached(file: Any, *args: Any, **options: Any) -> Mtime:
         try:
             return await strict(file, *args, **options)
-        except WorkflowError:
-            if os.path.lexists(file):
+        except WorkflowError as error:
+            # A link to nothing was not removed, and a file that may not be read can be anything.
+            if os.path.lexists(file) or not isinstance(error.__context__, FileNotFoundError):
                 raise
             return Mtime(local=0)
 

@@ -1,6 +1,7 @@
 """Snakemake's view of files while another run rewrites them."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -34,5 +35,19 @@ def test_a_link_to_nothing_is_still_an_error(tmp_path: Path) -> None:
     try:
         with pytest.raises(WorkflowError):
             time_of(tmp_path / "link")
+    finally:
+        restore()
+
+
+def test_a_place_that_may_not_be_read_is_still_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*args: object, **options: object) -> os.stat_result:
+        raise PermissionError
+
+    restore = tolerate_vanishing_files()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "stat", forbidden)
+            with pytest.raises(WorkflowError, match="missing read permissions"):
+                time_of(tmp_path / "hidden")
     finally:
         restore()
