@@ -154,6 +154,8 @@ def test_killed_in_mid_training_it_ends_with_the_same_weights(
         if victim == "worker":
             trainers = [one for one in psutil.process_iter() if holds(one, checkpoint.with_name("train.log"))]
             assert trainers
+            # A training beside others gets its share of the processor.
+            assert {worker.nice() for worker in trainers} == {psutil.Process(process.pid).nice()}
             for worker in trainers:
                 worker.kill()
         else:

@@ -80,6 +80,9 @@ def _environment(port: int) -> dict[str, str]:
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         # Otherwise the first job would make Ray start one idle worker for every CPU of the machine.
         "RAY_prestart_worker_first_driver": "0",
+        # Ray gives its workers a niceness of 15: trainings of several seeds would wait for every training of one seed,
+        # which runs in its job's own process.
+        "RAY_worker_niceness": "0",
         # A trial that leases no GPU must see none; by default it sees all.
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
     }
