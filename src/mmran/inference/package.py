@@ -35,7 +35,7 @@ from mmran.inference.record import Weights as WeightsRecord
 from mmran.networks import network_class
 from mmran.statistics.files import write_csv
 from mmran.statistics.intervals import Bootstrap, Interval, intervals
-from mmran.statistics.rows import Families, Row
+from mmran.statistics.rows import Row
 from mmran.training.record import RunRecord, read_runs
 from mmran.training.trial import RECORD as RUN_RECORD
 from mmran.training.trial import WEIGHTS as WEIGHTS_FILE
@@ -195,7 +195,7 @@ def measured_intervals(folder: Path, summary: Summary) -> list[Interval]:
         row = Row.read(folder, variant)
         metrics = [name for name, value in values.items() if value is not None]
         try:
-            bootstrap = bootstrap or Bootstrap(Families.of(row))
+            bootstrap = bootstrap or Bootstrap(row.families)
         except UserError:
             found += [_without_interval(row, metric, values[metric]) for metric in metrics]
         else:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mmran.statistics.comparisons import LEVEL, METHOD_SEEDS, compare, with_holm
 from mmran.statistics.intervals import Bootstrap, Interval, interval
-from mmran.statistics.rows import Families, Row
+from mmran.statistics.rows import Row
 
 AT_CHANCE = "†"
 CHANCE_MEANS = "at chance, no better than marking the whole slice or always naming the most frequent class"
@@ -58,7 +58,7 @@ def measure(rows: Sequence[Row], metrics: Sequence[str]) -> Uncertainty:
     Raises:
         UserError: all test slices are of one family or one class, or rows tested different slices.
     """
-    bootstrap = Bootstrap(Families.of(rows[0]))
+    bootstrap = Bootstrap(rows[0].families)
     intervals = tuple({metric: interval(row, metric, bootstrap) for metric in metrics} for row in rows)
     not_worse = {metric: _not_worse(rows, [known[metric] for known in intervals], bootstrap) for metric in metrics}
     return Uncertainty(

@@ -1,7 +1,7 @@
 """Cases of test slices -> intervals, paired tests and verdicts, over patient families.
 
 row = mmran.statistics.Row.read("results/cheng/experiments/mmran/patient", "pkp")
-bootstrap = mmran.statistics.Bootstrap(mmran.statistics.Families.of(row))
+bootstrap = mmran.statistics.Bootstrap(row.families)
 mmran.statistics.interval(row, "dice", bootstrap)
 """
 

@@ -12,7 +12,7 @@ from mmran.statistics.comparisons import Comparison, compare_all
 from mmran.statistics.files import write_csv
 from mmran.statistics.intervals import Bootstrap, Interval, intervals
 from mmran.statistics.perclass import PerClass, per_class
-from mmran.statistics.rows import Families, Row, check_same_slices, shared_custom
+from mmran.statistics.rows import Row, check_same_slices, shared_custom
 from mmran.statistics.strata import Example, Stratum, by_stratum, examples
 
 
@@ -56,7 +56,7 @@ class Statistics:
             UserError: rows tested different slices, or all slices are of one family or class.
         """
         check_same_slices(rows)
-        bootstrap = Bootstrap(Families.of(rows[0]))
+        bootstrap = Bootstrap(rows[0].families)
         return cls(
             intervals(rows, metrics, bootstrap),
             compare_all(rows, against, metrics, bootstrap),

@@ -84,7 +84,7 @@ def compare(row: Row, against: Row, metric: str, bootstrap: Bootstrap | None = N
         UserError: the rows share no slice or disagree on one, or all shared slices are of one family or class.
     """
     a, b = on_shared_slices(row, against)
-    families = Families.of(a)
+    families = a.families
     if bootstrap is None or bootstrap.families.names != families.names:
         bootstrap = Bootstrap(families)
     first, second = (bootstrap.estimate(one, metric) for one in (a, b))

@@ -109,6 +109,16 @@ class Row:
                 raise UserError(f"{self.label}: seeds {numbers} tested different slices; evaluate both on one split")
         return seeds
 
+    @cached_property
+    def slices(self) -> pd.DataFrame:
+        """The class (`label`) and `family` of each test slice, by slice number."""
+        return self.seeds[0].set_index("slice")[["label", "family"]]
+
+    @cached_property
+    def families(self) -> "Families":
+        """The families of its test slices, see `Families.of`."""
+        return Families.of(self)
+
     @property
     def is_copied(self) -> bool:
         """Whether it copies training slices: nothing is random, so another seed would change nothing."""
@@ -164,8 +174,8 @@ class Families:
         Raises:
             UserError: there is only one family, or only one class.
         """
-        cases = row.seeds[0]
-        labels = cases.groupby("family")["label"].agg(lambda values: values.mode().iloc[0])
+        # Of two classes that are equally frequent, the first.
+        labels = row.slices.groupby(["family", "label"]).size().unstack(fill_value=0).idxmax(axis=1)
         if len(labels) < 2:
             raise UserError(
                 f"{row.label}: all test slices are of patient family {labels.index[0]}; statistics need at least two"
@@ -173,7 +183,7 @@ class Families:
         if row.classes and labels.nunique() < 2:
             name = row.classes[int(labels.iloc[0]) - 1]
             raise UserError(f"{row.label}: all test slices are of class {name}; statistics need at least two classes")
-        return cls(tuple(map(str, labels.index)), labels.to_numpy(dtype=np.int64) - 1)
+        return cls(tuple(map(str, labels.index)), np.asarray(labels, dtype=np.int64) - 1)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -185,8 +195,10 @@ class Families:
 
     def codes(self, cases: pd.DataFrame) -> NDArray[np.int64]:
         """(N,) index of each case's family among the names."""
-        place = {name: i for i, name in enumerate(self.names)}
-        return np.array([place[name] for name in cases["family"]], dtype=np.int64)
+        found = pd.Index(self.names).get_indexer(pd.Index(cases["family"]))
+        if (found < 0).any():
+            raise KeyError(cases["family"].to_numpy()[found < 0][0])
+        return found.astype(np.int64)
 
     def resampled(self, resamples: int, seed: int) -> NDArray[np.float64]:
         """Draw families with replacement within each class.
@@ -241,7 +253,9 @@ def on_shared_slices(a: Row, b: Row) -> tuple[Row, Row]:
     Raises:
         UserError: they share no slice, or disagree on a slice's class or family.
     """
-    of_a, of_b = (row.seeds[0].set_index("slice")[["label", "family"]] for row in (a, b))
+    of_a, of_b = a.slices, b.slices
+    if of_a.equals(of_b):
+        return a, b
     shared = of_a.index.intersection(of_b.index).sort_values()
     if shared.empty:
         raise UserError(f"{a.label} and {b.label} share no test slice; compare results of the same data and protocol")
@@ -251,6 +265,4 @@ def on_shared_slices(a: Row, b: Row) -> tuple[Row, Row]:
             f"{a.label} and {b.label}: slice {shared[differs][0]} has another class or family in each; "
             "compare results of the same data"
         )
-    if len(shared) == len(of_a) == len(of_b):
-        return a, b
     return a.on(shared.tolist()), b.on(shared.tolist())

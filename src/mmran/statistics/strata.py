@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mmran.evaluation.predictions import classes_of
 from mmran.statistics.estimators import Ratio, slice_values
@@ -76,19 +77,18 @@ def strata_of(cases: pd.DataFrame) -> dict[str, "pd.Series[bool]"]:
 def by_stratum(rows: Sequence[Row], bootstrap: Bootstrap) -> list[Stratum]:
     """Measure every row on every stratum."""
     return [
-        _measured(row, stratum, metric, bootstrap)
+        _measured(row, stratum, chosen.to_numpy(), metric, bootstrap)
         for row in rows
-        for stratum in strata_of(row.seeds[0])
+        for stratum, chosen in strata_of(row.seeds[0]).items()
         for task, metrics in METRICS_BY_TASK.items()
         if row.cases[task].notna().all()
         for metric in metrics
     ]
 
 
-def _measured(row: Row, stratum: str, metric: str, bootstrap: Bootstrap) -> Stratum:
+def _measured(row: Row, stratum: str, chosen: NDArray[np.bool_], metric: str, bootstrap: Bootstrap) -> Stratum:
     families = bootstrap.families
     codes = families.codes(row.seeds[0])
-    chosen = strata_of(row.seeds[0])[stratum].to_numpy()
     estimators = [
         Ratio.of(slice_values(metric, cases) * chosen, chosen.astype(np.float64), codes, len(families))
         for cases in row.seeds

@@ -13,7 +13,7 @@ from mmran.report.figures.rows import Row, labels, sentence, source
 from mmran.report.notes import join
 from mmran.statistics.comparisons import LEVEL, Comparison, compare_all
 from mmran.statistics.intervals import Bootstrap
-from mmran.statistics.rows import Families, shared_custom
+from mmran.statistics.rows import shared_custom
 
 PANELS = ("dice", "acc")
 """Metrics of the panels, unless the figure names others."""
@@ -33,7 +33,7 @@ def differences(rows: Sequence[Row], reference: Row, metric: str) -> list[Compar
     if place is None or len(needed) < 2:
         return []
     tested = [row.tested() for row in needed]
-    return compare_all(tested, tested[place], [metric], Bootstrap(Families.of(tested[place])))
+    return compare_all(tested, tested[place], [metric], Bootstrap(tested[place].families))
 
 
 def draw(spec: FigureSpec, rows: Sequence[Row]) -> style.Drawing:

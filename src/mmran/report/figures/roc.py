@@ -17,7 +17,6 @@ from mmran.evaluation.predictions import class_columns
 from mmran.report.figures import style
 from mmran.report.figures.rows import Row, labels, sentence, source
 from mmran.statistics.intervals import Bootstrap, interval
-from mmran.statistics.rows import Families
 
 _LEFT_INCHES, _HEAD_INCHES, _GAP_INCHES = 0.42, 0.25, 0.22
 MOST_COLUMNS = 3
@@ -123,7 +122,7 @@ def auc_bounds(rows: Sequence[Row]) -> list[list[tuple[float, float] | None]]:
     """95 % interval, over patient families, of each row's AUC of each class; None if there is none."""
     tested = [row.tested() for row in rows]
     try:
-        bootstrap = Bootstrap(Families.of(tested[0]))
+        bootstrap = Bootstrap(tested[0].families)
         found = [[interval(row, f"auc_{name}", bootstrap) for name in row.classes] for row in tested]
     except UserError:
         # One family or one class: the caption does not mention intervals.
