@@ -56,3 +56,13 @@ def test_every_network_has_its_line_in_each_panel_it_has_a_metric_for(results, t
     assert drawn[2][-1].get_color() == style.color(rows[-1].style)
     assert "Without validation Dice: Classifier." in drawing.caption
     assert "Without validation Acc: Segmenter et al. Protocol" in drawing.caption
+
+
+def test_losses_within_a_decade_can_be_read(results, tmp_path):
+    row = row_of([], label="MMRAN", predictions=tmp_path / "p.h5", summary=read(results, ROWS)[0].summary)
+    history(epoch=[0, 1, 2], loss=[0.63, 0.2, 0.07]).to_csv(tmp_path / "history.csv", index=False)
+    with matplotlib.style.context(["default", style.RC]):
+        loss = curves.draw(spec_of("curves"), [row]).figure.axes[0]
+        low, high = loss.get_ylim()
+        shown = [value for value in loss.yaxis.get_majorticklocs() if low <= value <= high]
+    assert shown == pytest.approx([0.1, 0.2, 0.5])

@@ -46,6 +46,16 @@ def test_more_networks_than_columns_go_on_in_another_band():
     assert Layout.of(2).panel <= 1.4
 
 
+def test_the_tumors_of_few_networks_are_beside_each_other_and_of_more_below():
+    few, more = Layout.of(2), Layout.of(3)
+    width = 2 * few.panel
+    assert few.place(0) == (0, 0)
+    left, top = few.place(1)
+    assert top == 0
+    assert width < left < style.WIDTH_INCHES - width
+    assert more.place(1) == (0, more.block)
+
+
 def test_the_enlarged_square_keeps_inside_the_frame():
     mask = np.zeros((64, 64), bool)
     mask[0:10, 54:64] = True

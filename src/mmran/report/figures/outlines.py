@@ -18,6 +18,7 @@ PERCENTILES = {"Large tumor": 90, "Small tumor": 10}
 MOST_COLUMNS = 8
 LARGEST_PANEL_INCHES = 1.4
 _GAP_INCHES = 0.05
+_BESIDE_INCHES = 0.3
 _HEAD_INCHES = 0.21
 _TITLE_INCHES = 0.17
 _NOTE_INCHES = 0.23
@@ -55,12 +56,14 @@ class Layout:
         panel: side of a panel in inches.
         band: height of a band in inches.
         block: height of all bands of one tumor and its heading in inches.
+        beside: whether the blocks of two tumors fit beside each other on the page.
     """
 
     columns: int
     panel: float
     band: float
     block: float
+    beside: bool
 
     @classmethod
     def of(cls, n_panels: int) -> "Layout":
@@ -69,12 +72,18 @@ class Layout:
         room = (style.WIDTH_INCHES - (columns - 1) * _GAP_INCHES) / columns
         panel = min(room, LARGEST_PANEL_INCHES)
         band = _TITLE_INCHES + 2 * panel + _GAP_INCHES + _NOTE_INCHES
-        return cls(columns, panel, band, _HEAD_INCHES + -(-n_panels // columns) * band)
+        beside = columns * (panel + _GAP_INCHES) <= style.WIDTH_INCHES / len(PERCENTILES) - _BESIDE_INCHES
+        return cls(columns, panel, band, _HEAD_INCHES + -(-n_panels // columns) * band, beside)
 
-    def panels(self, figure: Figure, top: float, k: int, title: str, note: str) -> tuple[Axes, Axes]:
-        """The two panels of column `k` in the block at `top`, with a title above and a note below."""
+    def place(self, block: int) -> tuple[float, float]:
+        """Left and top of a block in inches."""
+        return (block * style.WIDTH_INCHES / len(PERCENTILES), 0) if self.beside else (0, block * self.block)
+
+    def panels(self, figure: Figure, place: tuple[float, float], k: int, title: str, note: str) -> tuple[Axes, Axes]:
+        """The two panels of column `k` in the block at (left, top), with a title above and a note below."""
         band, column = divmod(k, self.columns)
-        left = column * (self.panel + _GAP_INCHES)
+        left, top = place
+        left += column * (self.panel + _GAP_INCHES)
         top += _HEAD_INCHES + band * self.band + _TITLE_INCHES
         center = left + self.panel / 2
         size = style.fitting_size([title], 7, self.panel)
@@ -94,22 +103,22 @@ def draw(spec: FigureSpec, rows: Sequence[Row], store: SliceStore) -> style.Draw
     if not chosen:
         return style.message(spec.title, f"{labels(segmenting)} have no test slice in common.")
     layout = Layout.of(1 + len(segmenting))
-    figure = style.new_figure(len(chosen) * layout.block)
+    figure = style.new_figure(layout.block * (1 if layout.beside else len(chosen)))
     masks = [pictures.predicted_masks(row, chosen.values(), row.variant) for row in segmenting]
     for i, (name, number) in enumerate(chosen.items()):
-        top = i * layout.block
+        left, top = layout.place(i)
         entry = store.index.set_index("slice", drop=False).loc[number]
         area_cm2 = entry["tumor_px"] * entry["spacing_mm"] ** 2 / 100
         heading = f"{name}: {pictures.lesion_name(entry, store.classes)}, {area_cm2:.1f} cm²"
-        style.write(figure, 0, top + 0.03, "ab"[i], fontsize=9, weight="bold")
-        style.write(figure, 0.13, top + 0.04, heading, fontsize=8)
-        _draw_block(figure, top, layout, store, number, segmenting, [of_row[number] for of_row in masks])
+        style.write(figure, left, top + 0.03, "ab"[i], fontsize=9, weight="bold")
+        style.write(figure, left + 0.13, top + 0.04, heading, fontsize=8)
+        _draw_block(figure, (left, top), layout, store, number, segmenting, [of_row[number] for of_row in masks])
     return style.Drawing(figure, _caption(spec, rows, segmenting, list(chosen), pictures.shown_channel(store)))
 
 
 def _draw_block(
     figure: Figure,
-    top: float,
+    place: tuple[float, float],
     layout: Layout,
     store: SliceStore,
     number: int,
@@ -121,7 +130,7 @@ def _draw_block(
     # From the truth alone: a square around a predicted mask would differ between networks.
     box = pictures.square_around(truth, margin=0.9)
     head = pictures.head_box(picture, box, truth, *masks)
-    whole, near = layout.panels(figure, top, 0, "truth", "")
+    whole, near = layout.panels(figure, place, 0, "truth", "")
     pictures.show(whole, picture, head)
     pictures.mark(whole, box)
     pictures.show(near, picture, box)
@@ -129,7 +138,7 @@ def _draw_block(
     pictures.scale_bar(near, box, pictures.spacing_mm(store, number))
     for k, (row, mask) in enumerate(zip(rows, masks, strict=True), start=1):
         dice = float(row.pictured(row.variant)["dice"][number])
-        whole, near = layout.panels(figure, top, k, row.label, f"Dice {100 * dice:.1f} %")
+        whole, near = layout.panels(figure, place, k, row.label, f"Dice {100 * dice:.1f} %")
         pictures.show(whole, picture, head)
         pictures.outline(whole, mask, 0.7, color=style.color(row.style))
         pictures.show(near, picture, box)
