@@ -20,7 +20,8 @@ TRAINING = ("train", "train_predict_and_evaluate")
 class Remaining:
     """Estimates the time left from the jobs that have ended.
 
-    A job lasts as long as the mean of its rule so far, and as many run at a time as did on average.
+    A job lasts as long as the mean of its rule so far, one that runs as long as the mean of those that lasted longer.
+    As many run at a time as did on average.
 
     Attributes:
         total: rule -> jobs of the run.
@@ -58,11 +59,17 @@ class Remaining:
         usual = sum(others) / len(others) if others else 0.0
         waiting = Counter(self.total)
         waiting.subtract({rule: len(times) for rule, times in self.durations.items()})
+        waiting.subtract(rule for rule, _ in self.running.values())
         work = sum(max(0, n) * means.get(rule, usual) for rule, n in waiting.items())
-        work -= sum(min(now - started, means.get(rule, usual)) for rule, started in self.running.values())
+        work += sum(self._left(rule, now - started, usual) for rule, started in self.running.values())
         busy = sum(map(sum, self.durations.values())) + sum(now - started for _, started in self.running.values())
         at_a_time = max(1.0, busy / max(now - self.began, 1e-9))
-        return max(0.0, work) / at_a_time
+        return work / at_a_time
+
+    def _left(self, rule: str, elapsed: float, usual: float) -> float:
+        """Seconds left to a running job: as long as the finished jobs that lasted longer; 0 if none did."""
+        longer = [seconds for seconds in self.durations.get(rule, [usual]) if seconds > elapsed]
+        return sum(longer) / len(longer) - elapsed if longer else 0.0
 
 
 class TrainingLines(logging.Handler):

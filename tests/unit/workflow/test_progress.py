@@ -48,10 +48,20 @@ def test_the_time_left_is_work_left_by_jobs_at_a_time() -> None:
     remaining.finish(1, 20)
     remaining.start(3, "train", 20)
     remaining.finish(2, 40)
-    # Two of 4 trainings took 30 s on average; the third has run for 20 s, so that 10 + 30 s are left. Tables are
-    # unknown and count nothing. In 40 s, 20 + 40 + 20 s of jobs have run: two at a time.
-    assert remaining.seconds(40) == pytest.approx(20)
+    # Two of 4 trainings took 30 s on average; the third has run for 20 s, and the only one that lasted longer took 40:
+    # 30 + 20 s are left. Tables are unknown and count nothing. In 40 s, 20 + 40 + 20 s of jobs have run: two at a time.
+    assert remaining.seconds(40) == pytest.approx(25)
     assert remaining.done("train") == 2
+
+
+def test_a_job_that_outlasts_the_mean_is_not_done() -> None:
+    remaining = Remaining({"train": 3})
+    for job, seconds in ((1, 10), (2, 50)):
+        remaining.start(job, "train", 0)
+        remaining.finish(job, seconds)
+    remaining.start(3, "train", 50)
+    # The mean of all is 30 s. It has run for 35, as only the one of 50 s did. In 85 s, 95 s of jobs have run.
+    assert remaining.seconds(85) == pytest.approx(15 / (95 / 85))
 
 
 def test_a_job_that_lasts_longer_than_usual_leaves_no_negative_time() -> None:
