@@ -37,8 +37,8 @@ class TableEntry:
 
     Attributes:
         name, protocol, title: which.
-        headline: "label: Dice (%) 75.50, Acc (%) 88.00", the last row, where a paper puts its own method; of claims,
-            how many got which verdict; empty for the other statistics.
+        headline: "label: Dice (%) 75.50 [70.1, 79.9], Acc (%) 88.00 [83.2, 92.0]", the last row, where a paper puts its
+            own method; of claims, how many got which verdict; empty for the other statistics.
         html: the table as a fragment without its style.
     """
 
@@ -195,16 +195,21 @@ def _headline(name: str, rows: list[dict[str, str]], custom: CustomMetrics) -> s
 
 
 def headline(row: dict[str, str], custom: CustomMetrics | None = None) -> str:
-    """The numbers in one row of a table's csv, in one line."""
+    """The numbers in one row of a table's csv, each with its 95 % interval, in one line."""
     titles = {name: find_metric(name).title for name in row if is_metric(name)}
     titles |= {name: one.metric.title for name, one in (custom or {}).items()}
     titles |= {key: SIZE_TITLES[key] for key in ("params_m", "gmacs")}
     shown = [
-        f"{titles[key]} {value}{f' ± {deviation}' if (deviation := row.get(f'{key}_sd', MISSING)) != MISSING else ''}"
-        for key, value in row.items()
-        if key in titles and value != MISSING
+        f"{titles[key]} {value}{_spread(row, key)}" for key, value in row.items() if key in titles and value != MISSING
     ]
     return f"{row['row']}: {', '.join(shown)}" if "row" in row else ", ".join(shown)
+
+
+def _spread(row: dict[str, str], key: str) -> str:
+    """Standard deviation between the seeds and 95 % interval of a number, where the row has them."""
+    deviation, low, high = (row.get(f"{key}_{part}", MISSING) for part in ("sd", "low", "high"))
+    found = "" if deviation == MISSING else f" ± {deviation}"
+    return found if MISSING in (low, high) else f"{found} [{low}, {high}]"
 
 
 def _figure(results: Path, path: Path) -> FigureEntry:

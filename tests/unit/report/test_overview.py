@@ -92,6 +92,11 @@ def test_a_headline_has_the_spread_of_several_seeds_and_no_dash():
     assert headline(row) == "MMRAN: Dice (%) 80.00 ± 1.50"
 
 
+def test_a_headline_has_its_interval():
+    row = {"row": "MMRAN", "dice": "80.00", "dice_low": "75.1", "dice_high": "84.0", "acc": "88.00", "acc_low": "-"}
+    assert headline(row) == "MMRAN: Dice (%) 80.00 [75.1, 84.0], Acc (%) 88.00"
+
+
 def test_names_and_titles_are_text_on_the_page(folder):
     html = to_html(read_overview(folder))
     assert "<script" not in html
