@@ -40,13 +40,15 @@ def cells(path: Path) -> dict[str, dict[str, str]]:
 
 
 def test_the_readmes_numbers_are_those_of_the_run(run: Path) -> None:
-    """`row | paper | ours | ...`, such as `MMRAN + PKP, Dice | 80.03 % | 58.70 % | ...`."""
-    rows = re.findall(r"^\| (.+), (Dice|accuracy) \| ([\d.]+) % \| ([\d.]+) %.*`(patient|paper)`", README, re.MULTILINE)
+    """`row | paper | ours | ...`, such as `MMRAN + PKP, Dice (%) | 80.03 | 58.70 [51.0, 64.0] | ...`."""
+    row_of_table = r"^\| (.+), (Dice|accuracy) \(%\) \| ([\d.]+) \| ([\d.]+) \[([\d.]+), ([\d.]+)\] .*`(patient|paper)`"
+    rows = re.findall(row_of_table, README, re.MULTILINE)
     assert len(rows) >= 4
-    for label, metric, published, ours, protocol in rows:
+    for label, metric, published, ours, low, high, protocol in rows:
         name = {"Dice": "dice", "accuracy": "acc"}[metric]
         row = cells(run / "tables" / protocol / "table2.csv")[f"Baseline + {label.replace('MMRAN', 'MRAM')}"]
         assert (float(row[f"paper_{name}"]), round(float(row[name]), 2)) == (float(published), float(ours))
+        assert (row[f"{name}_low"], row[f"{name}_high"]) == (low, high)
 
 
 def test_a_cell_of_the_page_is_followed_to_its_slices(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
