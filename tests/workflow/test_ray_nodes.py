@@ -66,7 +66,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(question: Callable[[], Found], seconds: float = 120) -> Found:
+def until(question: Callable[[], Found], seconds: float = 60) -> Found:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if answer := question():
