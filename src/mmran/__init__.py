@@ -15,6 +15,7 @@
 from typing import TYPE_CHECKING
 
 from mmran.lazy import lazy_names
+from mmran.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from mmran import metrics as metrics
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from mmran.inference.model import load as load
     from mmran.training import losses as losses
     from mmran.training import schedules as schedules
-
-__version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_names(
     __name__,

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mmran import __version__
 from mmran.cli import (
     accept,
     compare,
@@ -29,6 +28,7 @@ from mmran.cli import (
 from mmran.cli.stopping import ends_on_sigterm
 from mmran.cli.verb import Verb
 from mmran.errors import UserError, known_names
+from mmran.version import __version__
 
 VERBS: tuple[Verb, ...] = (
     *plan.VERBS,

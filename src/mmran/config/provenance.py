@@ -23,7 +23,8 @@ PACKAGE = "mmran"
 PLUMBING = frozenset(
     f"{PACKAGE}{name}"
     for name in (
-        *("", ".errors", ".files", ".lazy", ".machine", ".config", ".networks", ".metrics", ".statistics"),
+        *("", ".errors", ".files", ".lazy", ".machine", ".version"),
+        *(".config", ".networks", ".metrics", ".statistics"),
         *(".training.history", ".training.checkpoint"),
         *(".training.saver", ".training.progress", ".training.preflight", ".training.record", ".training.scalars"),
         *(".training.outcome", ".training.mlflow_run"),

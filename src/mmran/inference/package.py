@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmran import __version__
 from mmran.config.experiment import Experiment, Input
 from mmran.data.batches import ResidentSlices
 from mmran.data.geometry import network_spacing_mm
@@ -40,6 +39,7 @@ from mmran.training.record import RunRecord, read_runs
 from mmran.training.trial import RECORD as RUN_RECORD
 from mmran.training.trial import WEIGHTS as WEIGHTS_FILE
 from mmran.training.trial import Trial, plan_trials
+from mmran.version import __version__
 
 _TOGETHER = 64
 """Training slices that are read at a time."""

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmran import __version__
 from mmran.config.accepted import read_acceptances
 from mmran.config.figures import FigureSpec
 from mmran.config.tables import TableSpec
@@ -27,6 +26,7 @@ from mmran.report.notes import leak_note
 from mmran.report.results import machine_name
 from mmran.report.sizes import TITLES as SIZE_TITLES
 from mmran.training.record import RunRecord, read_runs
+from mmran.version import __version__
 
 PACKAGES = ("torch", "numpy", "scipy", "pandas", "h5py", "matplotlib", "snakemake", "ray")
 

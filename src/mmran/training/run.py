@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from mmran import __version__
 from mmran.data.batches import ResidentSlices
 from mmran.data.channels import known_channels
 from mmran.data.published import CLASSES
@@ -28,6 +27,7 @@ from mmran.training.record import RunRecord
 from mmran.training.scalars import Scalars
 from mmran.training.state import State
 from mmran.training.trial import RECORD, RESULTS, WEIGHTS, Trial
+from mmran.version import __version__
 
 
 def say(line: str) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import mmran
 from mmran.config.configuration import Config
 from mmran.config.load import read_yaml
 from mmran.config.made import job_json
@@ -31,7 +30,7 @@ from mmran.workflow.specs_lock import hold_specs
 
 # Names the copy of the configuration to the jobs of a run.
 _RUN_CONFIG = "MMRAN_RUN_CONFIG"
-_PACKAGE = Path(mmran.__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 class Run:

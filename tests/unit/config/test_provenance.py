@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmran.config.provenance import PLUMBING, code_digests, stage_code, training_code
+from mmran.config.provenance import PLUMBING, STAGES, code_digests, stage_code, training_code
 from mmran.errors import UserError
 
 ROOM = '''"""A room."""
@@ -169,6 +169,11 @@ def test_a_network_from_outside_brings_along_the_modules_of_mmran_that_it_uses(p
 
 def test_every_plumbing_module_exists() -> None:
     assert [name for name in PLUMBING if importlib.util.find_spec(name) is None] == []
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_new_version_reruns_nothing(stage: str) -> None:
+    assert not {"mmran", "mmran.version"} & set(stage_code(stage))
 
 
 @pytest.mark.slow

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmran import __version__
 from mmran.data.images.base import ImageFile, ImageSlice, ReadOptions, Spacing, require, suffixed, wrong_channels
 from mmran.data.matlab import SliceError
 from mmran.errors import UserError
 from mmran.files import atomic_path
+from mmran.version import __version__
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
 GAP_TOLERANCE = 0.1
