@@ -1,6 +1,7 @@
 """Takes a finished reference run into the documentation.
 
     python docs/reference_run.py results/reference
+    python docs/reference_run.py results/first-look --pack-only docs/reference-run/first-look.tar.xz
 
 It packs what `mmran trace`, `mmran compare`, and a reader need into docs/reference-run/results.tar.xz, copies figures
 to docs/images, and writes the tables into the marked places of docs/real-slices.md.
@@ -51,7 +52,7 @@ def pack(results: Path, archive: Path) -> None:
     archive.parent.mkdir(exist_ok=True)
     with tarfile.open(archive, "w:xz", preset=9) as tar:
         for path in found:
-            entry = tarfile.TarInfo(f"reference/{path.relative_to(results).as_posix()}")
+            entry = tarfile.TarInfo(f"{results.name}/{path.relative_to(results).as_posix()}")
             content = path.read_bytes()
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
@@ -105,9 +106,14 @@ def main() -> None:
     """Pack, copy, and fill in."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path, help="folder of a finished run of workflow/overlays/reference.yaml")
-    results = parser.parse_args().results
+    parser.add_argument("--pack-only", type=Path, metavar="ARCHIVE", help="write this archive and leave the page alone")
+    arguments = parser.parse_args()
+    results = arguments.results.resolve()
     if not (results / "overview.md").is_file():
         parser.error(f"{results}: has no overview.md; expected the results of a finished run")
+    if arguments.pack_only:
+        pack(results, arguments.pack_only)
+        return
     pack(results, ARCHIVE)
     copy_figures(results, DOCS / "images")
     PAGE.write_text(filled(PAGE.read_text(), tables(ARCHIVE)))

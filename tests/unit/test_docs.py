@@ -51,6 +51,20 @@ def test_the_readmes_numbers_are_those_of_the_run(run: Path) -> None:
         assert (row[f"{name}_low"], row[f"{name}_high"]) == (low, high)
 
 
+def test_the_first_looks_numbers_are_those_of_its_run(tmp_path: Path) -> None:
+    """`all | 388 | 66.52 [60.4, 73.2] | ... | 91.24 [85.0, 96.3] | ...` and one such row for each class."""
+    with tarfile.open(ROOT / "docs" / "reference-run" / "first-look.tar.xz") as tar:
+        tar.extractall(tmp_path, filter="data")
+    run = tmp_path / "first-look" / "tables" / "patient"
+    strata = re.findall(r"^\| mmran \| class: (.+) \|$", (run / "strata.md").read_text(), re.MULTILINE)
+    everywhere = re.findall(r"^\| (MMRAN) \|(.+) \|$", (run / "table2.md").read_text(), re.MULTILINE)
+    known = {cells[0]: [cells[1], cells[3], cells[6]] for cells in (line.split(" | ") for line in strata)}
+    known["all"] = [cell.strip().replace("**", "") for cell in everywhere[0][1].split(" | ")]
+    page = (ROOT / "docs" / "first-look.md").read_text()
+    shown = re.findall(r"^\| ([a-z ]+) \| (\d+) \| ([^|]+) \| [^|]+ \| ([^|]+) \|", page, re.MULTILINE)
+    assert {label.removesuffix(" tumor"): numbers for label, *numbers in shown} == known
+
+
 def test_a_cell_of_the_page_is_followed_to_its_slices(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = run / "tables" / "patient" / "table2.csv"
     assert main(["trace", str(table), "Baseline + MRAM", "dice"]) == 0
