@@ -6,8 +6,10 @@ BIN := $(VENV)/bin
 DEMO := --configfile workflow/overlays/demo.yaml
 # The longest trainings first, so that none of them runs alone at the end.
 LONGEST := --prioritize results/demo/experiments/{rv-gan,mb-dcnn,he}/paper/summary.json
-# In a file, a line for each training, with the time left, is enough: not several for each job.
-SHORT := grep --line-buffered -vE '^(Select jobs to execute|Execute [0-9]+ jobs)\.\.\.$$|^\[.*\]$$|^Finished jobid: | steps \([0-9]+%\) done$$'
+# In a file, a line for each training, with the time left, is enough: not several for each job, nor what is always so.
+USUAL := ^(Using workflow specific profile|Config file config\.yaml is extended|Assuming unrestricted shared|Using shell:
+USUAL := $(USUAL)|Rules claiming more threads|Conda environments: ignored)
+SHORT := grep --line-buffered -vE '^(Select jobs to execute|Execute [0-9]+ jobs)\.\.\.$$|^\[.*\]$$|^Finished jobid: | steps \([0-9]+%\) done$$|$(USUAL)'
 # The longest files of tests/workflow first: short ones fill the gaps at the end.
 WORKFLOW := $(addprefix tests/workflow/,test_search.py test_tuning.py)
 WORKFLOW += $(filter-out $(WORKFLOW),$(wildcard tests/workflow/test_*.py))
