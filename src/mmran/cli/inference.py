@@ -14,6 +14,9 @@ def _package_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("experiment", metavar="EXPERIMENT", help="name of a trained experiment, such as mmran")
     parser.add_argument("--protocol", metavar="P", help="split protocol, if there are results under several")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the package")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", metavar="N", help="only the networks of these seeds (default: all)"
+    )
     parser.add_argument("--data-license", metavar="TEXT", help='license of the training data, such as "CC BY 4.0"')
     parser.add_argument("--overwrite", action="store_true", help="replace an existing package")
 
@@ -26,6 +29,7 @@ def _package(arguments: Namespace) -> None:
         arguments.experiment,
         arguments.protocol,
         arguments.output,
+        seeds=arguments.seeds,
         data_license=arguments.data_license or DATA_LICENSE,
         overwrite=arguments.overwrite,
     )
@@ -165,7 +169,8 @@ VERBS = (
         "package",
         "bundle a trained experiment as a model that you can share",
         "Copy the weights of all seeds and folds with specification, preprocessing, test results with intervals,\n"
-        "digests, versions, licenses and a model card. The package does not need the results folder.\n\n"
+        "digests, versions, licenses and a model card. The package does not need the results folder. `--seeds` makes\n"
+        "a smaller and faster one.\n\n"
         "reads:   RESULTS/experiments/EXPERIMENT/PROTOCOL, RESULTS/data, RESULTS/splits\n"
         "writes:  DIR/weights/*.safetensors, spec.json, package.json, results.csv, README.md\n"
         "example: mmran package results/demo mmran --output models/mmran",

@@ -45,8 +45,8 @@ def model_card(
     sections = [
         f"# {record.experiment}",
         f"> {NOTICE}",
-        f"A network of type `{spec.network.name}` that {task}. Predictions are the mean over {len(record.weights)} "
-        f"trained networks ({_count(len({one.seed for one in record.weights}), 'seed')}, "
+        f"A network of type `{spec.network.name}` that {task}. Predictions are {_whose(len(record.weights))} "
+        f"({_count(len({one.seed for one in record.weights}), 'seed')}, "
         f"{_count(len({one.fold for one in record.weights}), 'fold')}).",
         "## Use it",
         "```bash\nmmran segment PATH_OF_THIS_FOLDER IMAGE... --output masks\n```",
@@ -135,6 +135,10 @@ def _absent(summary: Summary) -> str:
 
 def _either(names: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _whose(networks: int) -> str:
+    return "those of one trained network" if networks == 1 else f"the mean over {networks} trained networks"
 
 
 def _count(n: int, what: str) -> str:

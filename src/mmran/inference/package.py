@@ -14,6 +14,7 @@ from mmran.data.geometry import network_spacing_mm
 from mmran.data.splits import read_split
 from mmran.data.store import SliceStore
 from mmran.errors import UserError, known_names
+from mmran.evaluation.cases import read_cases
 from mmran.evaluation.summary import Summary
 from mmran.files import atomic_folder, sha256_file
 from mmran.inference.card import model_card
@@ -53,6 +54,7 @@ def package(
     protocol: str | None,
     output: Path,
     *,
+    seeds: Sequence[int] | None = None,
     data_license: str = DATA_LICENSE,
     overwrite: bool = False,
 ) -> Package:
@@ -63,11 +65,13 @@ def package(
         experiment: name of the experiment.
         protocol: split protocol; may be None if results exist under only one.
         output: folder of the package; it appears whole or not at all.
+        seeds: take the networks of these seeds, and test results of theirs alone; all if None.
         data_license: license of the training data, as printed on the model card.
         overwrite: replace an existing package.
 
     Raises:
-        UserError: the results are absent or incomplete, weights do not fit their records, or the output exists.
+        UserError: the results are absent or incomplete, no network has such a seed, weights do not fit their records,
+            or the output exists.
     """
     folder = _experiment_folder(results, experiment, protocol)
     protocol = folder.name
@@ -75,14 +79,14 @@ def package(
     _refuse_to_replace(output, overwrite)
     spec_text = (folder / SPEC).read_bytes()
     spec = Experiment.read(folder / SPEC)
-    trials = plan_trials(spec, store_path, split_path, folder)
+    trials = _of_seeds(plan_trials(spec, store_path, split_path, folder), seeds, folder)
     runs = [_checked_run(folder, trial) for trial in trials]
     summary = _checked_summary(folder, store_path, split_path)
     with SliceStore(store_path) as store:
         classes, channels = store.classes, store.channels
     with atomic_folder(output) as temporary:
         (temporary / SPEC).write_bytes(spec_text)
-        measured = measured_intervals(folder, summary)
+        measured = measured_intervals(folder, summary, sorted({trial.seed for trial in trials}))
         write_csv(temporary / RESULTS, Interval, measured)
         tasks = spec.network.tasks or network_class(spec.network.name).tasks
         record = Package(
@@ -187,12 +191,14 @@ def _range(values: "pd.Series | Sequence[float] | np.ndarray") -> Range:
     return float(np.min(values)), float(np.max(values))
 
 
-def measured_intervals(folder: Path, summary: Summary) -> list[Interval]:
-    """Every metric of every variant, with its 95 % interval over patient families if there are enough of them."""
+def measured_intervals(folder: Path, summary: Summary, seeds: Sequence[int]) -> list[Interval]:
+    """Every metric of every variant over these seeds, with its 95 % interval over families if there are enough."""
     found: list[Interval] = []
     bootstrap = None
-    for variant, values in summary.variants.items():
-        row = Row.read(folder, variant)
+    cases = read_cases(folder / "cases.csv")
+    measured = Summary.of(cases[cases["seed"].isin(seeds)], summary.digests, summary.code, summary.custom)
+    for variant, values in measured.variants.items():
+        row = Row.read(folder, variant).of_seeds(seeds)
         metrics = [name for name, value in values.items() if value is not None]
         try:
             bootstrap = bootstrap or Bootstrap(row.families)
@@ -242,6 +248,15 @@ def _refuse_to_replace(output: Path, overwrite: bool) -> None:
         raise UserError(f"{output}: exists and is not a model package; choose another --output")
     if not overwrite:
         raise UserError(f"{output}: already holds a package; choose another --output, or add --overwrite")
+
+
+def _of_seeds(trials: Sequence[Trial], seeds: Sequence[int] | None, folder: Path) -> list[Trial]:
+    """The trials of some seeds; of all if None."""
+    known = list(dict.fromkeys(trial.seed for trial in trials))
+    for seed in seeds or ():
+        if seed not in known:
+            raise UserError(f"{folder}: has no network of seed {seed}; choose from {', '.join(map(str, known))}")
+    return [trial for trial in trials if seeds is None or trial.seed in seeds]
 
 
 def _checked_run(folder: Path, trial: Trial) -> RunRecord:

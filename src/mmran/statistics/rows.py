@@ -151,6 +151,11 @@ class Row:
         chosen = self.cases[self.cases["slice"].isin(slices)].reset_index(drop=True)
         return replace(self, cases=chosen)
 
+    def of_seeds(self, seeds: Sequence[int]) -> "Row":
+        """The same row with the networks of some of its seeds."""
+        chosen = self.cases[self.cases["seed"].isin(seeds)].reset_index(drop=True)
+        return replace(self, cases=chosen)
+
 
 @dataclass(frozen=True)
 class Families:

@@ -80,6 +80,25 @@ def test_results_hold_every_metric_of_every_variant_with_its_interval(model_fold
     assert row["low"] <= row["estimate"] <= row["high"]
 
 
+def test_one_seed_is_packaged_with_its_own_results(results: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    assert main(["package", str(results), "tiny", "--seeds", "1", "--output", str(out)]) == 0
+    assert [(one.seed, one.fold) for one in Package.read(out).weights] == [(1, 0)]
+    assert "Predictions are those of one trained network (1 seed, 1 fold)." in (out / "README.md").read_text()
+    summary = json.loads((results / "experiments" / "tiny" / "paper" / "summary.json").read_text())
+    own = {part["seed"]: part["variants"]["raw"]["dice"] for part in summary["seeds"]}
+    assert own[1] != pytest.approx(own[1029], abs=1e-6)
+    row = pd.read_csv(out / "results.csv").set_index(["variant", "metric"]).loc["raw", "dice"]
+    assert row["estimate"] == pytest.approx(own[1], abs=1e-11)
+    assert row["n_seeds"] == 1
+
+
+def test_a_seed_without_networks_is_answered_with_the_known_ones(results: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"has no network of seed 7; choose from 1029, 1$"):
+        package(results, "tiny", None, tmp_path / "model", seeds=[1, 7])
+    assert not (tmp_path / "model").exists()
+
+
 def test_changed_weights_are_not_packaged(own_results: Path, tmp_path: Path) -> None:
     path = own_results / "experiments" / "tiny" / "paper" / "trials" / "seed1-fold0" / "weights.safetensors"
     data = bytearray(path.read_bytes())
