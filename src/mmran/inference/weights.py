@@ -8,6 +8,7 @@ from mmran.config.experiment import Experiment
 from mmran.errors import UserError
 from mmran.files import sha256_file
 from mmran.inference.record import Package
+from mmran.machine import cpu_has_bfloat16
 from mmran.training.device import Compute
 from mmran.training.recipe import Recipe, make_recipe
 
@@ -33,7 +34,8 @@ def load_recipe(folder: Path, record: Package, i: int, experiment: Experiment, d
         record: its record.
         i: which of its weights.
         experiment: what was trained.
-        device: where it predicts; on a CPU, weights of a GPU predict in float32.
+        device: where it predicts; on a CPU, weights of a GPU predict in float32, and so do all weights without
+            bfloat16 instructions.
 
     Raises:
         UserError: the weights are absent, were changed, or do not fit the network of this mmran.
@@ -44,9 +46,9 @@ def load_recipe(folder: Path, record: Package, i: int, experiment: Experiment, d
     path = folder / weights.file
     if sha256_file(path) != weights.sha256:
         raise UserError(f"{path}: not the weights that were packaged (their SHA-256 differs); copy the package again")
-    # A GPU's half precision is emulated on a CPU, ten times as slow as float32.
-    moved = device.type == "cpu" and weights.device != "cpu"
-    dtype = torch.float32 if moved else getattr(torch, weights.precision)
+    # A CPU may emulate the half precision of a GPU, or of another CPU, and is slower than in float32.
+    emulated = device.type == "cpu" and (weights.device != "cpu" or not cpu_has_bfloat16())
+    dtype = torch.float32 if emulated else getattr(torch, weights.precision)
     recipe = make_recipe(experiment, Compute(device, dtype, torch.get_num_threads()))
     try:
         recipe.network.load_state_dict(load_file(path))

@@ -21,6 +21,7 @@ def test_it_finds_drawn_tumors(tmp_path: Path, capsys: pytest.CaptureFixture[str
     predictions, truth = pd.read_csv(out / "predictions.csv"), pd.read_csv(out / "truth.csv")
     assert len(predictions) == len(truth) == n
     assert all((out / f"{number}_mask.mat").is_file() for number in range(1, n + 1))
-    # Measured on a CPU: .4875 and 2,928 pixels; drawn brains are not those that it learned from.
-    assert truth["dice"].mean() == pytest.approx(0.4875, abs=0.01)
-    assert predictions["area_px"].sum() == pytest.approx(2928, rel=0.02)
+    # Measured on a CPU in bfloat16: .3101 and 1,651 pixels; in float32: .3087 and 1,652. Drawn brains are not those
+    # that it learned from, and its five networks seldom agree on them.
+    assert truth["dice"].mean() == pytest.approx(0.3101, abs=0.01)
+    assert predictions["area_px"].sum() == pytest.approx(1651, rel=0.02)
