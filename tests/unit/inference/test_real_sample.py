@@ -26,7 +26,9 @@ def test_every_format_gives_the_masks_of_the_pipeline(real_full_sample: Path, tm
     store, split = str(made / "data" / "slices.h5"), str(made / "splits" / "paper.csv")
     assert main(["convert", str(real_full_sample), "--output", store]) == 0
     assert main(["split", store, "--protocol", "paper", "--output", split]) == 0
-    options = {"seeds": [1029], "input": {"size": 128, "fit": "resample"}}
+    # After four epochs, masks are all tumor on some processors.
+    training = {"epochs": 8, "batch_size": 5}
+    options = {"seeds": [1029], "input": {"size": 128, "fit": "resample"}, "training": training}
     results = make_results(made, tmp_path / "results", **options)
     package(results, "tiny", None, tmp_path / "model")
     with (
