@@ -156,6 +156,7 @@ def _print_intervals(found: "Sequence[Interval]", custom: "CustomMetrics") -> No
 
 def _print_comparisons(found: "Sequence[Comparison]", title: str, custom: "CustomMetrics") -> None:
     from mmran.metrics.custom import describe
+    from mmran.statistics.comparisons import p_text
 
     width = max(len(one.row) for one in found)
     for name in dict.fromkeys(one.metric for one in found):
@@ -164,7 +165,7 @@ def _print_comparisons(found: "Sequence[Comparison]", title: str, custom: "Custo
         for one in (one for one in found if one.metric == name):
             bounds = _printed_range(metric, one.low, one.high)
             p = "  at chance, not tested" if one.test == "at chance" else ""
-            p = p if one.p_holm is None else f"  p {one.p_holm:.4f}"
+            p = p if one.p_holm is None else f"  p {p_text(one.p_holm)}"
             print(f"  {one.row:{width}}  {_printed(metric, one.difference):>7}  {bounds}{p}".rstrip())
     if any(one.certifies == "weights" for one in found):
         print("\nFewer than three seeds: a small p compares two sets of weights, not two methods.")

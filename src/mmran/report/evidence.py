@@ -11,6 +11,7 @@ from mmran.report.formats import MISSING, Cell, Column, Table, write_table
 from mmran.statistics.calibration import Calibration
 from mmran.statistics.claims import Verdict
 from mmran.statistics.collection import Statistics
+from mmran.statistics.comparisons import p_text
 from mmran.statistics.perclass import READERS, PerClass
 from mmran.statistics.strata import Stratum
 
@@ -161,7 +162,7 @@ def _text(value: int | None) -> str:
 
 
 def _p(value: float | None) -> Cell:
-    return Cell(MISSING if value is None else f"{value:.4f}")
+    return Cell(MISSING if value is None else p_text(value))
 
 
 def _difference(one: Verdict, metric: Metric) -> Cell:

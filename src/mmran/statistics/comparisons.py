@@ -21,6 +21,13 @@ SIGN_FLIPS = 9_999
 METHOD_SEEDS = 3
 """With fewer seeds a test certifies two sets of weights, not two methods."""
 LEVEL = 0.05
+SMALLEST_P = 1e-4
+"""Smaller values are printed as below it."""
+
+
+def p_text(p: float) -> str:
+    """A p value as printed: four decimals, and never zero."""
+    return f"{p:.4f}" if p >= SMALLEST_P else f"<{SMALLEST_P:.4f}"
 
 
 @dataclass(frozen=True, kw_only=True)

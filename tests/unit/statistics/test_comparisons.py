@@ -8,7 +8,7 @@ from scipy import stats
 from mmran.data.published import CLASSES
 from mmran.errors import UserError
 from mmran.metrics.names import find_metric, metric_names
-from mmran.statistics.comparisons import compare, compare_all, holm, sign_flip_test
+from mmran.statistics.comparisons import compare, compare_all, holm, p_text, sign_flip_test
 from mmran.statistics.intervals import Bootstrap
 from mmran.statistics.rows import Families, Row, check_same_slices
 from tests.unit.statistics.samples import cases, publish, row, sample
@@ -217,3 +217,8 @@ def test_copied_slices_need_no_seeds_to_be_compared_with_a_method():
     assert found.low < found.difference < found.high
     alone = compare(sample("net", seeds=(1,)), copied, "dice")
     assert (alone.test, alone.certifies) == ("sign-flip", "weights")
+
+
+@pytest.mark.parametrize(("p", "printed"), [(0.0123, "0.0123"), (1, "1.0000"), (1e-4, "0.0001"), (1e-66, "<0.0001")])
+def test_no_p_value_is_printed_as_zero(p: float, printed: str) -> None:
+    assert p_text(p) == printed
