@@ -55,7 +55,10 @@ def test_the_readmes_numbers_are_those_of_the_runs(unpacked: Path) -> None:
         row = table[label if run == "first-look" else f"Baseline + {label.replace('MMRAN', 'MRAM')}"]
         assert round(float(row[name]), 2) == float(ours)
         assert (row[f"{name}_low"], row[f"{name}_high"]) == (low, high)
-        assert row[f"paper_{name}"] in ("-", published)
+        printed = (
+            row if run != "first-look" else cells(unpacked / "reference/tables/patient/table2.csv")["Baseline + MRAM"]
+        )
+        assert float(printed[f"paper_{name}"]) == float(published)
 
 
 def test_the_first_looks_numbers_are_those_of_its_run(unpacked: Path) -> None:
@@ -82,8 +85,8 @@ def test_a_cell_of_the_page_is_followed_to_its_slices(
     assert "lowest" in told
 
 
-@pytest.mark.parametrize("name", RUNS)
-def test_an_archive_names_no_place_of_the_machine_that_trained(name: str, unpacked: Path) -> None:
+@pytest.mark.parametrize(("name", "n_texts"), [("reference", 300), ("attention", 60), ("first-look", 30)])
+def test_an_archive_names_no_place_of_the_machine_that_trained(name: str, n_texts: int, unpacked: Path) -> None:
     texts = [path.read_text() for path in (unpacked / name).rglob("*") if path.suffix in (".json", ".md", ".csv")]
-    assert len(texts) > 30
+    assert len(texts) > n_texts
     assert not [text for text in texts if re.search(r'"/(home|root|work|tmp|data)/', text)]

@@ -22,6 +22,6 @@ def test_it_finds_drawn_tumors(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert len(predictions) == len(truth) == n
     assert all((out / f"{number}_mask.mat").is_file() for number in range(1, n + 1))
     # Measured on a CPU in bfloat16: .3101 and 1,651 pixels; in float32: .3087 and 1,652. Drawn brains are not those
-    # that it learned from, and its five networks seldom agree on them.
+    # that it learned from: its five networks reach .17 to .67 alone.
     assert truth["dice"].mean() == pytest.approx(0.3101, abs=0.01)
     assert predictions["area_px"].sum() == pytest.approx(1651, rel=0.02)
