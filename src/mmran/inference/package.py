@@ -14,7 +14,6 @@ from mmran.data.geometry import network_spacing_mm
 from mmran.data.splits import read_split
 from mmran.data.store import SliceStore
 from mmran.errors import UserError, known_names
-from mmran.evaluation.cases import read_cases
 from mmran.evaluation.summary import Summary
 from mmran.files import atomic_folder, sha256_file
 from mmran.inference.card import model_card
@@ -32,10 +31,10 @@ from mmran.inference.record import (
     TrainingImages,
 )
 from mmran.inference.record import Weights as WeightsRecord
+from mmran.inference.results import measured_intervals
 from mmran.networks import network_class
 from mmran.statistics.files import write_csv
-from mmran.statistics.intervals import Bootstrap, Interval, intervals
-from mmran.statistics.rows import Row
+from mmran.statistics.intervals import Interval
 from mmran.training.record import RunRecord, read_runs
 from mmran.training.trial import RECORD as RUN_RECORD
 from mmran.training.trial import WEIGHTS as WEIGHTS_FILE
@@ -189,40 +188,6 @@ def _normalized_statistics(
 
 def _range(values: "pd.Series | Sequence[float] | np.ndarray") -> Range:
     return float(np.min(values)), float(np.max(values))
-
-
-def measured_intervals(folder: Path, summary: Summary, seeds: Sequence[int]) -> list[Interval]:
-    """Every metric of every variant over these seeds, with its 95 % interval over families if there are enough."""
-    found: list[Interval] = []
-    bootstrap = None
-    cases = read_cases(folder / "cases.csv")
-    measured = Summary.of(cases[cases["seed"].isin(seeds)], summary.digests, summary.code, summary.custom)
-    for variant, values in measured.variants.items():
-        row = Row.read(folder, variant).of_seeds(seeds)
-        metrics = [name for name, value in values.items() if value is not None]
-        try:
-            bootstrap = bootstrap or Bootstrap(row.families)
-        except UserError:
-            found += [_without_interval(row, metric, values[metric]) for metric in metrics]
-        else:
-            found += intervals([row], metrics, bootstrap)
-    return found
-
-
-def _without_interval(row: Row, metric: str, estimate: float | None) -> Interval:
-    cases = row.seeds[0]
-    return Interval(
-        **row.origin,
-        variant=row.variant,
-        metric=metric,
-        estimate=estimate,
-        method="none",
-        n_slices=len(cases),
-        n_families=int(cases["family"].nunique()),
-        n_seeds=len(row.seeds),
-        few_families=True,
-        at_chance=row.at_chance(metric),
-    )
 
 
 def _experiment_folder(results: Path, experiment: str, protocol: str | None) -> Path:
