@@ -51,7 +51,7 @@ test: $(VENV)/.ready-dev ## everything that continuous integration runs
 	mypy
 	snakefmt --check Snakefile workflow
 	snakemake --lint --config source=phantom
-	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 	@mkdir -p $(dir $(SLURM_SAID)); pytest tests/cluster --durations 5 > $(SLURM_SAID) 2>&1 & \
 	  pytest $(TESTS) -n 2 --dist loadfile --no-loadscope-reorder --durations 15 --durations-min 5; others=$$?; \
 	  wait $$!; slurm=$$?; cat $(SLURM_SAID); exit $$((others || slurm))

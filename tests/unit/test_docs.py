@@ -2,6 +2,7 @@
 
 import csv
 import re
+import subprocess
 import sys
 import tarfile
 from pathlib import Path
@@ -90,3 +91,23 @@ def test_an_archive_names_no_place_of_the_machine_that_trained(name: str, n_text
     texts = [path.read_text() for path in (unpacked / name).rglob("*") if path.suffix in (".json", ".md", ".csv")]
     assert len(texts) > n_texts
     assert not [text for text in texts if re.search(r'"/(home|root|work|tmp|data)/', text)]
+
+
+def test_every_file_that_the_readme_shows_is_there() -> None:
+    """The build of the documentation checks those of its pages."""
+    named = re.findall(r"\]\(([^)#:\s]+)(?:#\S+)?\)", README)
+    assert len(named) > 20
+    assert [name for name in named if "../actions/" not in name and not (ROOT / name).exists()] == []
+
+
+def test_a_broken_link_stops_the_documentation(tmp_path: Path) -> None:
+    """As the Makefile builds it: with `--quiet`, `--strict` counts no warning."""
+    command = re.findall(r"mkdocs build.*", (ROOT / "Makefile").read_text())
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "mkdocs.yml").write_text("site_name: broken\n")
+    (tmp_path / "docs" / "index.md").write_text("![nothing](images/absent.png)\n")
+    assert len(command) == 2
+    for one in command:
+        done = subprocess.run([sys.executable, "-m", *one.split()], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode != 0
+        assert "absent.png" in done.stderr

@@ -136,7 +136,8 @@ def normalize_(images: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
     Args:
         images: (B, C, S, S) float32.
-        low, high: (B, C, 1, 1) float32.
+        low: (B, C, 1, 1) float32, becomes 0.
+        high: (B, C, 1, 1) float32, becomes 1.
     """
     return images.sub_(low).div_((high - low).clamp_min(torch.finfo(torch.float32).tiny)).clamp_(0, 1)
 

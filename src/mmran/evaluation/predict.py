@@ -27,7 +27,8 @@ def predict_trials(trials: Sequence[Trial], spec: Path, trained: Path, output: P
         spec: the experiment's specification, whose digest the file carries.
         trained: folder that the stage `train` wrote.
         output: predictions.h5; inference.json is written beside it.
-        gpu, threads: where to compute.
+        gpu: predict on the GPU, not on the CPU.
+        threads: of the CPU.
 
     Returns:
         The number of cases: every test slice once per trial that tests it.

@@ -24,8 +24,8 @@ def overlay(
 
     Args:
         pixels: (H, W) or (C, H, W) intensities.
-        low, high: intensities of each channel that become black and white. Color takes the lowest and the highest of
-            all channels, which keeps its hues.
+        low: intensity of each channel that becomes black. Color takes the lowest of all channels, which keeps its hues.
+        high: intensity of each channel that becomes white. Color takes the highest of all channels.
         mask: (H, W) bool, or None.
         channels: names of the channels; red, green, and blue are shown in color, of others the first in gray.
 

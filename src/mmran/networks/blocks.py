@@ -104,7 +104,9 @@ class DepthwiseConv2d(nn.Conv2d):
     Args:
         channels: C.
         kernel: side in pixels.
-        stride, padding, dilation: as for `torch.nn.Conv2d`.
+        stride: as for `torch.nn.Conv2d`.
+        padding: zeros on each side, in pixels.
+        dilation: as for `torch.nn.Conv2d`.
     """
 
     def __init__(self, channels: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1):

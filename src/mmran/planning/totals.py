@@ -97,7 +97,8 @@ def disk_bytes(config: Config, trainings: Sequence[TrainJob], gpus: int, cores: 
     Args:
         config: the configuration.
         trainings: of `plan`.
-        gpus, cores: they limit how many trainings keep checkpoints at one time.
+        gpus: of the machine; with the cores, they limit how many trainings keep checkpoints at one time.
+        cores: of the machine.
     """
     store = config.results / "data" / "slices.h5"
     side = config.values["data"]["phantom"]["size"] if config.source is None else 512

@@ -83,7 +83,8 @@ def compare(row: Row, against: Row, metric: str, bootstrap: Bootstrap | None = N
     """Compare two rows by one metric.
 
     Args:
-        row, against: the rows; slices that only one of them tested are left out.
+        row: the first row; slices that only one of the two tested are left out.
+        against: the second row.
         metric: a name that `mmran.metrics.find_metric` knows, or of a custom metric of both rows.
         bootstrap: of the shared slices' families; made here if None.
 
