@@ -24,6 +24,9 @@ from mmran.errors import UserError
 
 FIELDS = ("PID", "image", "label", "tumorBorder", "tumorMask")
 
+FOLDS_FILE: Final = "cvind.mat"
+"""The file with the published fold of each slice."""
+
 LARGEST_SIDE: Final = 4096
 LARGEST_INTENSITY: Final = 2.0**53
 """Beyond this, float64 cannot tell whole numbers apart."""
@@ -261,7 +264,7 @@ def write_slice(folder: Path | str, item: Slice) -> Path:
 
 def write_cvind(folder: Path | str, folds: Sequence[int]) -> Path:
     """Write `cvind.mat`: `folds[i]`, counted from one, is the fold of slice i + 1."""
-    path = Path(folder) / "cvind.mat"
+    path = Path(folder) / FOLDS_FILE
     with new_matlab_file(path) as root:
         put(root, "cvind", np.array([folds], dtype=np.float64), "double")
     return path

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from mmran.data.archives import MemberEntry, archive_members
-from mmran.data.cheng import slice_number
+from mmran.data.cheng import FOLDS_FILE, slice_number
 from mmran.data.matlab import SliceError, file_bytes
 from mmran.errors import UserError
 
@@ -148,7 +148,7 @@ class _Listing:
         number = slice_number(name)
         if number is not None:
             self.found[number].append(entry)
-        elif lower == "cvind.mat":
+        elif lower == FOLDS_FILE:
             self.source.cvinds.append(entry)
         elif lower.endswith(".mat"):
             self._reject(entry.file, "its name is not a slice number such as 17.mat")

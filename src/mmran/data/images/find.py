@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmran.data.cheng import FOLDS_FILE
 from mmran.data.images import cjdata, dicom, nifti, pictures
 from mmran.data.images.base import ImageFile, ReadOptions
 from mmran.data.images.stack import stacked
@@ -37,7 +38,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Search:
-    """Images below the named paths, and the number of skipped files of each other ending."""
+    """Images below the named paths, and the number of skipped files of each other ending or name."""
 
     images: list[Found]
     passed_over: dict[str, int]
@@ -47,8 +48,8 @@ class Search:
         if not self.passed_over:
             return []
         n = sum(self.passed_over.values())
-        endings = ", ".join(sorted(self.passed_over)[:5])
-        return [f"{n} files of other kinds skipped ({endings})"]
+        kinds = ", ".join(sorted(self.passed_over)[:5])
+        return [f"{n} file{'s' * (n > 1)} skipped, not images ({kinds})"]
 
 
 def find_images(inputs: Sequence[Path], output: Path, options: ReadOptions) -> Search:
@@ -112,7 +113,9 @@ def _in_folder(folder: Path, output: Path, options: ReadOptions) -> tuple[list[t
         if is_output or not path.is_file() or any(part.startswith(".") for part in below.parts):
             continue
         kind = _kind(path)
-        if kind is dicom.Dicom:
+        if path.name == FOLDS_FILE:
+            others[path.name] += 1
+        elif kind is dicom.Dicom:
             dicoms.append(path)
         elif kind is not None:
             found.append((below.parent, kind(path, options)))

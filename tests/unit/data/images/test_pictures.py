@@ -9,6 +9,7 @@ from PIL import Image
 from mmran.data.images.base import ReadOptions
 from mmran.data.images.find import find_images
 from mmran.data.images.pictures import Picture
+from mmran.data.phantom.patients import write_phantom
 from mmran.errors import UserError
 
 GRAY = np.arange(48, dtype=np.uint8).reshape(6, 8)
@@ -85,4 +86,11 @@ def test_outputs_inside_the_input_folder_are_no_inputs(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     search = find_images([tmp_path], tmp_path / "out", ReadOptions())
     assert [one.name for one in search.images] == ["a.png"]
-    assert search.notes() == ["1 files of other kinds skipped (.txt)"]
+    assert search.notes() == ["1 file skipped, not images (.txt)"]
+
+
+def test_the_published_folds_are_no_image(tmp_path: Path) -> None:
+    write_phantom(tmp_path, n_patients=3, size=32)
+    search = find_images([tmp_path], tmp_path / "out", ReadOptions())
+    assert len(search.images) == len(list(tmp_path.glob("[0-9]*.mat")))
+    assert search.notes() == ["1 file skipped, not images (cvind.mat)"]
