@@ -90,6 +90,9 @@ rule compare:
     params:
         job=f"{RESULTS}/specs/jobs/compare/{{protocol}}.json",
         spec=f"{RESULTS}/specs/comparison.json",
+        subgroups=(
+            ["--subgroups", f"{RESULTS}/specs/subgroups.csv"] if CONFIG.subgroups else []
+        ),
         results=lambda wildcards: RESULTS,
         folder=lambda wildcards, output: Path(output.intervals).parent,
         tables=lambda wildcards, output: Path(output.claims_table).parent,
@@ -97,4 +100,5 @@ rule compare:
         logged(
             "python -m mmran --job {params.job:q} compare {params.results:q} --protocol {wildcards.protocol:q}"
             " --spec {params.spec:q} --output {params.folder:q} --tables {params.tables:q}"
+            " {params.subgroups:q}"
         )

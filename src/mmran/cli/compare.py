@@ -10,9 +10,11 @@ from mmran.cli.verb import Verb
 from mmran.errors import UserError, known_names
 
 if TYPE_CHECKING:
+    from mmran.data.subgroups import Subgroups
     from mmran.metrics.custom import CustomMetrics
     from mmran.metrics.names import Metric
     from mmran.statistics.claims import Verdict
+    from mmran.statistics.collection import Statistics
     from mmran.statistics.comparisons import Comparison
     from mmran.statistics.intervals import Interval
     from mmran.statistics.rows import Row
@@ -37,6 +39,12 @@ def _compare_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--spec", type=Path, metavar="COMPARISON.json", help="rows, metrics and claims of a configuration"
     )
+    parser.add_argument(
+        "--subgroups",
+        type=Path,
+        metavar="FILE.csv",
+        help="a column slice or pid and one per property, such as scanner: strata.csv has a line for each value",
+    )
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="write every statistic here as csv")
     parser.add_argument(
         "--tables", type=Path, metavar="FOLDER", help="write claims, classes, strata, and calibration here for readers"
@@ -45,6 +53,7 @@ def _compare_arguments(parser: ArgumentParser) -> None:
 
 def _compare(arguments: Namespace) -> None:
     from mmran.config.claims import ComparisonSpec
+    from mmran.data.subgroups import Subgroups
     from mmran.report.evidence import write_evidence
     from mmran.statistics.collection import Statistics
     from mmran.statistics.comparisons import Comparison, compare_folders
@@ -54,7 +63,10 @@ def _compare(arguments: Namespace) -> None:
     metrics = arguments.metrics or spec.metrics
     names = (*spec.rows, *(arguments.rows or ()))
     protocol = arguments.protocol or _only_protocol(arguments.results)
+    subgroups = Subgroups.read(arguments.subgroups) if arguments.subgroups else None
     if arguments.other is not None:
+        if subgroups:
+            raise UserError("--subgroups: shows parts of one folder's results; remove it or OTHER")
         both = names or _evaluated(arguments.results, protocol) & _evaluated(arguments.other, protocol)
         if not both:
             raise UserError(f"{arguments.results} and {arguments.other} share no experiment under {protocol}")
@@ -68,8 +80,10 @@ def _compare(arguments: Namespace) -> None:
     rows = _read_rows(arguments.results, protocol, names)
     custom = _check_metrics((*metrics, *(claim.metric for claim in spec.claims)), rows)
     against = _reference(rows, arguments.against or spec.against) if len(rows) > 1 else rows[0]
-    statistics = Statistics.of(rows, against, metrics, spec.claims)
+    statistics = Statistics.of(rows, against, metrics, spec.claims, subgroups)
     _print_intervals(statistics.intervals, custom)
+    if subgroups:
+        _print_subgroups(statistics, subgroups)
     if statistics.comparisons:
         _print_comparisons(statistics.comparisons, f"each row minus {against.label}", custom)
     if arguments.spec:
@@ -171,6 +185,22 @@ def _print_comparisons(found: "Sequence[Comparison]", title: str, custom: "Custo
         print("\nFewer than three seeds: a small p compares two sets of weights, not two methods.")
 
 
+def _print_subgroups(statistics: "Statistics", subgroups: "Subgroups") -> None:
+    """Each property's values apart, and what the csv leaves out."""
+    from mmran.metrics.names import METRICS
+
+    shown = [one for one in statistics.strata if one.stratum.partition(": ")[0] in subgroups.properties]
+    width, wide = (max(len(getattr(one, name)) for one in shown) for name in ("row", "stratum"))
+    for name in dict.fromkeys(one.metric for one in shown if one.metric in ("dice", "acc")):
+        print(f"\n{METRICS[name].title} by subgroup, 95 % interval over families")
+        for one in (one for one in shown if one.metric == name):
+            bounds = _printed_range(METRICS[name], one.low, one.high)
+            value = f"{_printed(METRICS[name], one.estimate):>7}  {bounds}"
+            print(f"  {one.row:{width}}  {one.stratum:{wide}}  {one.n_slices:>5} slices  {value}".rstrip())
+    for note in statistics.notes:
+        print(f"note: {note}")
+
+
 def _print_verdicts(verdicts: "Sequence[Verdict]") -> None:
     print("\nclaims")
     for one in verdicts:
@@ -216,6 +246,7 @@ VERBS: tuple[Verb, ...] = (
             "instead of slices. With OTHER, compare the same experiments of two folders of results on the slices\n"
             "that both tested. Reads only cases.csv, and refuses an edited one.\n\n"
             "  mmran compare results/demo --rows mmran/pkp baseline he --against mmran/pkp --output statistics\n"
+            "  mmran compare results/mine --subgroups scanners.csv\n"
             "  mmran compare results/mine results/yours --protocol patient"
         ),
         arguments=_compare_arguments,

@@ -1,6 +1,7 @@
 """The checked configuration: the one place where names of experiments, tables and protocols are looked up."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ from mmran.config.search import SearchSpec
 from mmran.config.tables import NEAREST, TableSpec
 from mmran.config.typed import as_typed
 from mmran.data.protocol import Protocol
+from mmran.data.subgroups import Subgroups
 from mmran.data.tasks import TASKS
 from mmran.errors import UserError
 from mmran.metrics.custom import CustomMetric, custom_metrics
@@ -72,7 +74,7 @@ class Config:
         config = cls(checked)
         for name in checked["protocols"]:
             config.protocol(name)
-        _ = config.comparison
+        _ = config.comparison, config.subgroups
         for name in config.all_experiments():
             check_experiment(config._resolved(name, code={}), config.classes)
         for name in config.experiments():
@@ -103,6 +105,16 @@ class Config:
     def custom_metrics(self) -> dict[str, CustomMetric]:
         """Metrics from outside the package, by name."""
         return custom_metrics(self.values.get("evaluation", {}).get("metrics", {}))
+
+    @functools.cached_property
+    def subgroups(self) -> Subgroups | None:
+        """Properties of slices or patients by which statistics show results apart; None if no csv is named.
+
+        Raises:
+            UserError: the csv cannot be read, or makes no groups.
+        """
+        path = self.values.get("subgroups")
+        return None if path is None else Subgroups.read(Path(path).expanduser())
 
     @property
     def source(self) -> list[str] | None:

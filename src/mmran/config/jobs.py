@@ -11,7 +11,7 @@ from mmran.config.source_files import Contents, Files, list_source
 from mmran.config.specs import stage_texts
 from mmran.config.tables import EVIDENCE, NEAREST
 from mmran.errors import UserError
-from mmran.files import read_json, sha256_file
+from mmran.files import read_json, sha256_file, sha256_text
 from mmran.metrics.custom import custom_values
 
 PHANTOM, CONVERT, VERIFY = "phantom", "convert", "verify"
@@ -173,6 +173,8 @@ class _Planner:
         if not self.config.comparison.rows:
             return
         values = json.loads(self.texts["comparison.json"]) | {"protocol": protocol}
+        if "subgroups.csv" in self.texts:
+            values["subgroups"] = sha256_text(self.texts["subgroups.csv"])
         inputs = [f"nearest_slice/{protocol}", *(f"evaluate/{one}/{protocol}" for one in self.config.compared)]
         written = [f"statistics/{protocol}/{name}.csv" for name in COMPARED]
         written += [f"tables/{protocol}/{name}.{suffix}" for name in EVIDENCE for suffix in TABLE_FILES]

@@ -1,7 +1,7 @@
 """Specifications: what each job needs to know, as files.
 
     results/specs/protocols/NAME.json  experiments/NAME.json  tables/NAME.json  figures/NAME.json
-    results/specs/search.json  comparison.json  metrics.json
+    results/specs/search.json  comparison.json  subgroups.csv  metrics.json
     results/specs/jobs/STAGE/...json
 
 A job reads its specification and never the configuration, so an edit during a run cannot reach it. Only a run that
@@ -23,6 +23,8 @@ def stage_texts(config: Config) -> dict[str, str]:
     figures = {f"figures/{name}.json": config.figure(name).to_json() for name in config.figures}
     search = {} if config.search is None else {"search.json": config.search.to_json()}
     comparison = {"comparison.json": config.comparison.to_json()}
+    if config.subgroups:
+        comparison["subgroups.csv"] = config.subgroups.text
     custom = config.custom_metrics
     metrics = {"metrics.json": canonical_json(custom_values(custom))} if custom else {}
     return {**search, **comparison, **metrics, **protocols, **experiments, **tables, **figures}

@@ -18,7 +18,7 @@ from mmran.statistics.strata import Stratum
 TITLES = {
     "claims": "The paper's claims",
     "perclass": "Sensitivity, specificity, and precision of each class",
-    "strata": "Results by tumor size, class, and origin",
+    "strata": "Results by tumor size, class, origin, and subgroup",
     "calibration": "Calibration of the class probabilities",
 }
 INTERVALS_NOTE = "In brackets: 95 % intervals over patient families."
@@ -35,7 +35,7 @@ def evidence_tables(statistics: Statistics) -> list[Table]:
     return [
         claims_table(statistics.verdicts, statistics.custom),
         per_class_table(statistics.per_class),
-        strata_table(statistics.strata),
+        strata_table(statistics.strata, statistics.notes),
         calibration_table(statistics.calibrations),
     ]
 
@@ -93,8 +93,8 @@ def per_class_table(found: Sequence[PerClass]) -> Table:
     return Table("perclass", TITLES["perclass"], tuple(columns), tuple(rows), _NOTES)
 
 
-def strata_table(found: Sequence[Stratum]) -> Table:
-    """One line per row and stratum."""
+def strata_table(found: Sequence[Stratum], notes: Sequence[str] = ()) -> Table:
+    """One line per row and stratum, with notes about the user's subgroups."""
     columns = [Column("row", ""), Column("stratum", "stratum"), Column("n", "n"), Column("n_families", "families")]
     columns += [Column(metric, title) for metric, title in _STRATUM_TITLES.items()]
     by_line: dict[tuple[str, str], dict[str, Stratum]] = {}
@@ -108,7 +108,7 @@ def strata_table(found: Sequence[Stratum]) -> Table:
     sizes = (
         "Sizes: thirds of the training slices by tumor area. MR patients: gliomas whose patient number starts with MR."
     )
-    return Table("strata", TITLES["strata"], tuple(columns), tuple(rows), (*_NOTES, sizes))
+    return Table("strata", TITLES["strata"], tuple(columns), tuple(rows), (*_NOTES, sizes, *notes))
 
 
 def calibration_table(found: Sequence[Calibration]) -> Table:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmran.config.claims import Claim
+from mmran.data.subgroups import Subgroups
 from mmran.metrics.custom import CustomMetrics
 from mmran.statistics.calibration import Calibration, ReliabilityBin, calibrations, reliability_bins
 from mmran.statistics.claims import Verdict, judge
@@ -24,12 +25,13 @@ class Statistics:
         intervals: every metric of every row.
         comparisons: every row against the reference.
         per_class: sensitivity, specificity, and precision of every class.
-        strata: tumor sizes, classes, and origins of gliomas, separately.
+        strata: tumor sizes, classes, origins of gliomas, and subgroups, separately.
         examples: worst, median, and best slice of every class.
         calibrations: how well class probabilities match the share of right predictions.
         reliability: the bins behind `calibrations`.
         verdicts: on the claims; empty without claims.
         custom: definitions of the metrics from outside the package that all rows have.
+        notes: what the user's subgroups leave out.
     """
 
     intervals: Sequence[Interval]
@@ -41,9 +43,17 @@ class Statistics:
     reliability: Sequence[ReliabilityBin]
     verdicts: Sequence[Verdict]
     custom: CustomMetrics = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     @classmethod
-    def of(cls, rows: Sequence[Row], against: Row, metrics: Sequence[str], claims: Sequence[Claim]) -> "Statistics":
+    def of(
+        cls,
+        rows: Sequence[Row],
+        against: Row,
+        metrics: Sequence[str],
+        claims: Sequence[Claim],
+        subgroups: Subgroups | None = None,
+    ) -> "Statistics":
         """Compute every statistic.
 
         Args:
@@ -51,9 +61,10 @@ class Statistics:
             against: one of them, the reference of the comparisons.
             metrics: of intervals and comparisons.
             claims: the claims to judge.
+            subgroups: more strata.
 
         Raises:
-            UserError: rows tested different slices, or all slices are of one family or class.
+            UserError: rows tested different slices, all slices are of one family or class, or subgroups name none.
         """
         check_same_slices(rows)
         bootstrap = Bootstrap(rows[0].families)
@@ -61,12 +72,13 @@ class Statistics:
             intervals(rows, metrics, bootstrap),
             compare_all(rows, against, metrics, bootstrap),
             per_class(rows, bootstrap),
-            by_stratum(rows, bootstrap),
+            by_stratum(rows, bootstrap, subgroups),
             examples(rows),
             calibrations(rows),
             reliability_bins(rows),
             judge(claims, {row.label: row for row in rows}, bootstrap),
             shared_custom(rows),
+            subgroups.notes(rows[0].seeds[0]) if subgroups else (),
         )
 
     def write(self, folder: Path, *, claims: bool) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mmran.data.subgroups import Subgroups
 from mmran.evaluation.predictions import classes_of
 from mmran.statistics.estimators import Ratio, slice_values
 from mmran.statistics.intervals import Bootstrap, Estimate, percentile_interval
@@ -58,8 +59,9 @@ class Example:
     cases: str
 
 
-def strata_of(cases: pd.DataFrame) -> dict[str, "pd.Series[bool]"]:
-    """Name the strata of cases, each with a mask: sizes, classes, and gliomas by the origin of their patient number.
+def strata_of(cases: pd.DataFrame, subgroups: Subgroups | None = None) -> dict[str, "pd.Series[bool]"]:
+    """Name the strata of cases, each with a mask: sizes, classes, gliomas by the origin of their patient number, and
+    subgroups.
 
     Patient numbers that begin with MR are all gliomas and come from another source than the rest, so a network may
     recognize the source.
@@ -71,15 +73,17 @@ def strata_of(cases: pd.DataFrame) -> dict[str, "pd.Series[bool]"]:
     if "glioma" in classes:
         is_glioma, is_mr = cases["label"] == classes.index("glioma") + 1, cases["pid"].str.startswith(MR_PREFIX)
         found |= {"glioma: MR patients": is_glioma & is_mr, "glioma: other patients": is_glioma & ~is_mr}
+    if subgroups:
+        found |= subgroups.strata(cases)
     return {name: chosen for name, chosen in found.items() if chosen.any()}
 
 
-def by_stratum(rows: Sequence[Row], bootstrap: Bootstrap) -> list[Stratum]:
+def by_stratum(rows: Sequence[Row], bootstrap: Bootstrap, subgroups: Subgroups | None = None) -> list[Stratum]:
     """Measure every row on every stratum."""
     return [
         _measured(row, stratum, chosen.to_numpy(), metric, bootstrap)
         for row in rows
-        for stratum, chosen in strata_of(row.seeds[0]).items()
+        for stratum, chosen in strata_of(row.seeds[0], subgroups).items()
         for task, metrics in METRICS_BY_TASK.items()
         if row.cases[task].notna().all()
         for metric in metrics

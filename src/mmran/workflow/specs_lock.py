@@ -44,7 +44,7 @@ def hold_specs(results: Path, texts: Mapping[str, str]) -> None:
         return
     for name, text in texts.items():
         write_text_if_changed(folder / name, text)
-    for path in folder.rglob("*.json"):
+    for path in (*folder.rglob("*.json"), *folder.rglob("*.csv")):
         if path.relative_to(folder).as_posix() not in texts:
             path.unlink()
     fcntl.flock(file, fcntl.LOCK_SH)

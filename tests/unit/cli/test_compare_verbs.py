@@ -49,6 +49,26 @@ def test_every_statistic_is_written(results, tmp_path):
     assert all(text.count(b"\n") > 1 for text in written[0].values())
 
 
+def test_subgroups_are_shown_apart(results, tmp_path, capsys):
+    path = tmp_path / "scanners.csv"
+    path.write_text("pid,scanner\n0,A\nMR1,B\n")
+    tables = tmp_path / "tables"
+    assert main(["compare", str(results), "--subgroups", str(path), "--tables", str(tables)]) == 0
+    out = capsys.readouterr().out
+    assert "Dice (%) by subgroup, 95 % interval over families" in out
+    assert out.count("scanner: A") == 6
+    said = "scanner: scanners.csv says nothing about "
+    assert f"note: {said}" in out
+    assert said in (tables / "strata.md").read_text()
+    assert "| chen | scanner: B | " in (tables / "strata.md").read_text()
+
+
+def test_subgroups_of_two_folders_are_one_line(results, tmp_path, capsys):
+    path = tmp_path / "scanners.csv"
+    path.write_text("pid,scanner\n0,A\n")
+    assert "remove it or OTHER" in failed(capsys, results, results, "--subgroups", path)
+
+
 def test_two_folders_are_compared_on_shared_slices(results, tmp_path, capsys):
     other = tmp_path / "other"
     frame = cases(name="chen", draw=9)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from mmran.data.subgroups import Subgroups
 from mmran.statistics.calibration import calibrations, reliability_bins
 from mmran.statistics.files import to_csv
 from mmran.statistics.intervals import Bootstrap
@@ -69,6 +70,19 @@ def test_a_stratum_is_measured_on_its_slices_alone():
     assert (one.n_slices, one.n_families, one.n_seeds) == (len(small) / 2, small["family"].nunique(), 2)
     assert one.low < one.estimate < one.high
     assert found["size: small", "n_missed"].estimate == pytest.approx(small["missed"].mean())
+
+
+def test_a_subgroup_is_a_stratum(tmp_path):
+    frame = cases()
+    chosen = frame["slice"] % 3 == 0
+    lines = [f"{number},{'A' if is_a else 'B'}" for number, is_a in zip(frame["slice"], chosen, strict=True)]
+    path = tmp_path / "scanners.csv"
+    path.write_text("\n".join(["slice,scanner", *lines]))
+    found = by_stratum([row(frame)], bootstrap(row(frame)), Subgroups.read(path))
+    values = {one.stratum: one for one in found if one.metric == "dice"}
+    assert values["scanner: A"].estimate == pytest.approx(frame["dice"][chosen].mean())
+    assert values["scanner: B"].n_slices == (~chosen).sum()
+    assert values["scanner: A"].low < values["scanner: A"].estimate < values["scanner: A"].high
 
 
 def test_parts_of_a_task_that_a_network_lacks_are_left_out():
