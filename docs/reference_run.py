@@ -32,6 +32,7 @@ PACKED = (
     "specs/tables/*.json",
     "specs/protocols/*.json",
     "specs/comparison.json",
+    "specs/subgroups.csv",
     "splits/*",
     "statistics/**/*.csv",
     "tables/**/*.csv",
