@@ -106,6 +106,9 @@ class Run:
         """Whether an experiment has to train and be evaluated here, as known when Snakemake asks for inputs."""
         if not (self._workflow.is_main_process and self._workflow.local_exec) or self._only_trains():
             return False
+        return self._must_train(experiment, protocol)
+
+    def _must_train(self, experiment: str, protocol: str) -> bool:
         job = f"train/{experiment}/{protocol}"
         return self._verdict is not None and (job in self._verdict.reasons or job in self._verdict.absent)
 
@@ -118,6 +121,20 @@ class Run:
         return all(name.endswith("_search") for name in names) and all(
             str(file).startswith(folder) for file in dag.targetfiles
         )
+
+    def _images(self) -> dict[tuple[str, str], float]:
+        """Experiment and protocol of every training that could run, and the number of images that it trains on."""
+        from mmran.data.splits import read_split
+
+        images: dict[tuple[str, str], float] = {}
+        for protocol in self.config.protocols:
+            rows = read_split(self.config.results / "splits" / f"{protocol}.csv")
+            for name in self.config.experiments():
+                if self._must_train(name, protocol):
+                    experiment = self.config.resolve(name)
+                    per_epoch = len(experiment.seeds) * int((rows["role"] == "train").sum())
+                    images[name, protocol] = per_epoch * experiment.training.epochs
+        return images
 
     def files_read_by(self, job: str) -> list[str]:
         """Every file of the jobs whose results a job reads; none before Snakemake asks for its inputs."""
@@ -162,7 +179,7 @@ class Run:
             workflow.dag_settings.rerun_triggers = frozenset({RerunTrigger.MTIME})
             workflow._onstart = self._before(workflow._onstart, tolerate_vanishing_files())
             if executes and not workflow.dryrun:
-                logger.addHandler(TrainingLines(self.config.results))
+                logger.addHandler(TrainingLines(self.config.results, self._images))
             build()
 
         workflow._build_dag = build_by_records

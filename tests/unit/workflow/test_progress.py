@@ -51,7 +51,7 @@ def test_the_time_left_is_work_left_by_jobs_at_a_time() -> None:
     # Two of 4 trainings took 30 s on average; the third has run for 20 s, and the only one that lasted longer took 40:
     # 30 + 20 s are left. Tables are unknown and count nothing. In 40 s, 20 + 40 + 20 s of jobs have run: two at a time.
     assert remaining.seconds(40) == pytest.approx(25)
-    assert remaining.done("train") == 2
+    assert remaining.trained == 2
 
 
 def test_a_job_that_outlasts_the_mean_is_not_done() -> None:
@@ -73,7 +73,29 @@ def test_a_job_that_lasts_longer_than_usual_leaves_no_negative_time() -> None:
 
 
 def test_a_job_that_never_started_here_is_no_failure() -> None:
-    assert Remaining({"train": 1}).finish(7, 10) is None
+    remaining = Remaining({"train": 1})
+    remaining.finish(7, 10)
+    assert remaining.trained == 0
+
+
+SIZES = {("se", "patient"): 15.0, ("he", "patient"): 5.0, ("se", "paper"): 4.0, ("he", "paper"): 1.0}
+
+
+def test_a_training_lasts_in_proportion_to_its_size() -> None:
+    remaining = Remaining({"train": 4}, SIZES)
+    remaining.start(1, "train", 0, ("se", "patient"))
+    remaining.finish(1, 30)  # 2 s for each unit of size
+    assert remaining.seconds(30) == pytest.approx(2 * (5 + 4 + 1))
+    remaining.start(2, "train_predict_and_evaluate", 30, ("he", "patient"))
+    # It will take 2 * 5 s, of which 3 have passed; the two under `paper` wait.
+    assert remaining.seconds(33) == pytest.approx(2 * 5 - 3 + 2 * (4 + 1))
+
+
+def test_a_run_of_fewer_trainings_counts_their_mean() -> None:
+    remaining = Remaining({"train": 2}, SIZES)
+    remaining.start(1, "train", 0, ("se", "patient"))
+    remaining.finish(1, 30)
+    assert remaining.seconds(30) == pytest.approx(2 * (5 + 4 + 1) / 3)
 
 
 def event(name: str, **values: object) -> logging.LogRecord:
@@ -84,7 +106,7 @@ def test_a_line_is_printed_for_each_finished_training_and_for_no_other_job(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     publish(tmp_path / "experiments" / "se" / "paper", run_record(seconds=34.0, epochs=2, best_epoch=1))
-    lines = TrainingLines(tmp_path)
+    lines = TrainingLines(tmp_path, lambda: {("se", "paper"): 2.0, ("gone", "paper"): 1.0})
     lines.emit(event("run_info", stats={"train": 2, "split": 1, "total": 3}))
     lines.emit(event("job_info", jobid=5, rule_name="split", wildcards={"protocol": "paper"}))
     lines.emit(event("job_finished", job_id=5))
