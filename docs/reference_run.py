@@ -1,7 +1,6 @@
 """Takes a finished run into the documentation.
 
     python docs/reference_run.py reference results/reference
-    python docs/reference_run.py attention results/reference     # of workflow/overlays/reference-attention.yaml
     python docs/reference_run.py first-look results/first-look
 
 It packs what `mmran trace`, `mmran compare`, and a reader need into docs/reference-run/NAME.tar.xz, copies figures to
@@ -19,12 +18,11 @@ from PIL import Image
 
 DOCS = Path(__file__).resolve().parent
 PAGE = DOCS / "real-slices.md"
-RUNS = ("reference", "attention", "first-look")
+RUNS = ("reference", "paper-split", "first-look")
 
 PACKED = (
     "experiments/*/*/*.csv",
     "experiments/*/*/*.json",
-    "experiments/nearest-slice/*/*",
     "data/audit.*",
     "records/[!c]*/**/*.json",
     "records/compare/*.json",
