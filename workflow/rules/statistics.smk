@@ -91,7 +91,9 @@ rule compare:
         job=f"{RESULTS}/specs/jobs/compare/{{protocol}}.json",
         spec=f"{RESULTS}/specs/comparison.json",
         subgroups=(
-            ["--subgroups", f"{RESULTS}/specs/subgroups.csv"] if CONFIG.subgroups else []
+            ["--subgroups", f"{RESULTS}/specs/subgroups.csv"]
+            if CONFIG.subgroups
+            else []
         ),
         results=lambda wildcards: RESULTS,
         folder=lambda wildcards, output: Path(output.intervals).parent,
