@@ -39,7 +39,8 @@ class Remaining:
 
     Attributes:
         total: rule -> jobs of the run.
-        sizes: the trainings that could run, each with the number of images that it trains on; all alike if empty.
+        sizes: the trainings that could run, each with the number of images that it trains on; others are
+            like their mean.
         running: job -> what is known of it.
         finished: the finished jobs, each with its seconds.
     """
@@ -125,7 +126,7 @@ class TrainingLines(logging.Handler):
 
         Args:
             results: the folder of results.
-            sizes: asked for `Remaining.sizes` when the first training has ended, and so when the splits exist.
+            sizes: asked for `Remaining.sizes` whenever a training has ended, since splits appear during a run.
         """
         super().__init__()
         self._results = results
@@ -158,7 +159,7 @@ class TrainingLines(logging.Handler):
             reached = outcome_of_all(self._results / "experiments" / experiment / protocol)
         except (UserError, IndexError):
             reached = "trained"
-        remaining.sizes = remaining.sizes or self._sizes()
+        remaining.sizes = self._sizes()
         left = remaining.seconds(now)
         return f"{remaining.trained}/{remaining.trainings} {experiment}, {protocol}: {reached}" + (
             "" if left is None else f"; about {clock(left)} left"

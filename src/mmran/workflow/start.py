@@ -123,12 +123,18 @@ class Run:
         )
 
     def _images(self) -> dict[tuple[str, str], float]:
-        """Experiment and protocol of every training that could run, and the number of images that it trains on."""
+        """Experiment and protocol of every training that could run, and the number of images that it trains on.
+
+        A protocol whose split has not been made is absent.
+        """
         from mmran.data.splits import read_split
 
         images: dict[tuple[str, str], float] = {}
         for protocol in self.config.protocols:
-            rows = read_split(self.config.results / "splits" / f"{protocol}.csv")
+            split = self.config.results / "splits" / f"{protocol}.csv"
+            if not split.is_file():
+                continue
+            rows = read_split(split)
             for name in self.config.experiments():
                 if self._must_train(name, protocol):
                     experiment = self.config.resolve(name)

@@ -62,22 +62,6 @@ def test_an_edit_taken_back_runs_nothing() -> None:
     assert would_run() == set()
 
 
-def test_an_edit_of_subgroups_compares_again() -> None:
-    finish(small())
-    Path("scanners.csv").write_text("pid,scanner\nP1,A\n")
-    named = {"subgroups": "scanners.csv"}
-    assert judge(small(**named)).counts() == {"compare": 1, "overview": 1}
-    finish(small(**named))
-    assert judge(small(**named)).counts() == {}
-    Path("scanners.csv").write_text("pid,scanner\nP1,B\n")
-    assert judge(small(**named)).counts() == {"compare": 1, "overview": 1}
-
-
-def test_subgroups_that_cannot_be_read_are_found_before_the_first_job() -> None:
-    with pytest.raises(UserError, match=r"scanners\.csv: No such file or directory; expected a csv of subgroups"):
-        small(subgroups="scanners.csv")
-
-
 def test_times_say_nothing() -> None:
     finish(small())
     for i, path in enumerate(sorted(Path("results").rglob("*"))):

@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from mmran.config.reruns import judge
+from mmran.data.splits import COLUMNS
 from mmran.training.history import HistoryRow, write_history
 from mmran.training.outcome import clock, outcome_of_all
 from mmran.training.record import RunRecord, write_runs
 from mmran.workflow.progress import Remaining, TrainingLines
+from mmran.workflow.start import Run
+from tests.unit.config.finished import small
 from tests.unit.report.evaluated import run_record
 
 
@@ -96,6 +100,22 @@ def test_a_run_of_fewer_trainings_counts_their_mean() -> None:
     remaining.start(1, "train", 0, ("se", "patient"))
     remaining.finish(1, 30)
     assert remaining.seconds(30) == pytest.approx(2 * (5 + 4 + 1) / 3)
+
+
+def test_images_are_counted_where_a_split_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Snakemake may train under one protocol before it splits under another."""
+    monkeypatch.chdir(tmp_path)
+    run = Run(None, small(evaluate_under=["patient", "paper"]))
+    run._verdict = judge(run.config)
+    assert run._images() == {}
+    splits = tmp_path / "results" / "splits"
+    splits.mkdir(parents=True)
+    lines = [f"{i},P{i},F{i},1,0,{role}" for i, role in enumerate(("train", "train", "val", "test"), 1)]
+    (splits / "paper.csv").write_text("\n".join([",".join(COLUMNS), *lines]))
+    images = run._images()
+    assert {protocol for _, protocol in images} == {"paper"}
+    experiment = run.config.resolve("se")
+    assert images["se", "paper"] == 2 * len(experiment.seeds) * experiment.training.epochs
 
 
 def event(name: str, **values: object) -> logging.LogRecord:
