@@ -44,4 +44,7 @@ def total(output: NetworkOutput) -> Tensor:
 
 
 def weighted_sum(parts: Iterable[Tensor]) -> Tensor:
-    return sum((part * torch.linspace(0.5, 1.5, part.numel()).view_as(part)).sum() for part in parts)
+    def weights(part: Tensor) -> Tensor:
+        return torch.linspace(0.5, 1.5, part.numel(), device=part.device).view_as(part)
+
+    return sum((part * weights(part)).sum() for part in parts)

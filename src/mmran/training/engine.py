@@ -103,8 +103,7 @@ class _Loop:
         self.stages = self.recipe.stages()
         self.progress = Progress(self.experiment.name, self.stages, self.log)
         if self.experiment.training.compile:
-            for module in self.recipe.compiled():
-                module.compile(dynamic=False)
+            self.recipe.compile()
 
     def run(self, saver: Saver) -> None:
         """Train to the last epoch."""
@@ -215,10 +214,19 @@ class _Loop:
             if self.average:
                 self.average.update(recipe.network)
             if step % FINITE_CHECK_STEPS == FINITE_CHECK_STEPS - 1:
-                _check_finite(totals, number)
+                self._check_finite(totals, number)
                 self.progress.step(number, step * batch_size, n, began)
-        _check_finite(totals, number)
+        self._check_finite(totals, number)
         return {name: float(value) / n for name, value in totals.items()}
+
+    def _check_finite(self, totals: dict[str, Tensor], epoch: int) -> None:
+        for name, value in totals.items():
+            if not torch.isfinite(value):
+                compiled = ", or training.compile: false" if self.experiment.training.compile else ""
+                raise UserError(
+                    f"epoch {epoch + 1}: {name} is {float(value)}; the last good checkpoint is kept. "
+                    f"Lower training.learning_rate, or set training.precision: float32{compiled}"
+                )
 
     def _resume(self) -> Recipe:
         """The recipe as the newest usable checkpoint has it, or at the start of the training."""
@@ -284,12 +292,3 @@ class _Loop:
 
 def _described(machine: Machine) -> str:
     return f"{machine.device_name} ({machine.device}, {machine.precision}, threads: {machine.threads})"
-
-
-def _check_finite(totals: dict[str, Tensor], epoch: int) -> None:
-    for name, value in totals.items():
-        if not torch.isfinite(value):
-            raise UserError(
-                f"epoch {epoch + 1}: {name} is {float(value)}; the last good checkpoint is kept. "
-                "Lower training.learning_rate, or set training.precision: float32"
-            )

@@ -39,10 +39,10 @@ def only_trial(tiny: Path, work: Path, **changes: Any) -> Trial:
     return found
 
 
-def train(found: Trial, **options: Any) -> dict[str, torch.Tensor]:
+def train(found: Trial, *, gpu: bool = False, **options: Any) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
-    folder = run.run_trial(found, gpu=False, threads=1, log=lambda line: None, **options)
+    folder = run.run_trial(found, gpu=gpu, **{"threads": 1, "log": lambda line: None} | options)
     # Cloned: what is loaded stands in the file until it is asked for.
     return {name: tensor.clone() for name, tensor in load_file(folder / "weights.safetensors").items()}
 
