@@ -18,7 +18,7 @@ from PIL import Image
 
 DOCS = Path(__file__).resolve().parent
 PAGE = DOCS / "real-slices.md"
-RUNS = ("reference", "paper-split", "first-look")
+RUNS = ("reference", "first-look")
 
 PACKED = (
     "experiments/*/*/*.csv",

@@ -13,6 +13,7 @@ from mmran.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
+GPU_PAGE = (ROOT / "docs" / "gpu.md").read_text()
 sys.path.insert(0, str(ROOT / "docs"))
 
 from reference_run import PAGE, RUNS, archive_of, filled, tables  # noqa: E402
@@ -22,7 +23,7 @@ from reference_run import PAGE, RUNS, archive_of, filled, tables  # noqa: E402
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of all unpacked runs."""
     folder = tmp_path_factory.mktemp("unpacked")
-    for run in RUNS:
+    for run in (*RUNS, "h100"):
         with tarfile.open(archive_of(run)) as tar:
             tar.extractall(folder, filter="data")
     return folder
@@ -50,7 +51,7 @@ def test_the_readmes_numbers_are_those_of_the_runs(unpacked: Path) -> None:
     assert len(rows) >= 6
     for label, metric, published, ours, low, high, where in rows:
         protocol = "paper" if "`paper`" in where else "patient"
-        run = "first-look" if "first look" in where else {"paper": "paper-split", "patient": "reference"}[protocol]
+        run = "first-look" if "first look" in where else "reference"
         name = {"Dice": "dice", "accuracy": "acc"}[metric]
         table = cells(unpacked / run / "tables" / protocol / "table2.csv")
         row = table[label if run == "first-look" else f"Baseline + {label.replace('MMRAN', 'MRAM')}"]
@@ -83,11 +84,37 @@ def test_a_cell_of_the_page_is_followed_to_its_slices(unpacked: Path, capsys: py
     assert "lowest" in told
 
 
-@pytest.mark.parametrize(("name", "n_texts"), [("reference", 290), ("paper-split", 290), ("first-look", 30)])
+@pytest.mark.parametrize(("name", "n_texts"), [("reference", 550), ("first-look", 30), ("h100", 19)])
 def test_an_archive_names_no_place_of_the_machine_that_trained(name: str, n_texts: int, unpacked: Path) -> None:
     texts = [path.read_text() for path in (unpacked / name).rglob("*") if path.suffix in (".json", ".md", ".csv")]
     assert len(texts) > n_texts
     assert not [text for text in texts if re.search(r'"/(home|root|work|tmp|data)/', text)]
+
+
+@pytest.mark.parametrize("protocol", ["patient", "paper"])
+def test_the_gpu_pages_results_are_those_of_its_files(
+    protocol: str, unpacked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`| `patient` | 546 | Dice and accuracy with intervals | reference run minus these |`."""
+    (shown,) = re.findall(rf"^\| `{protocol}` \| (.+) \|$", GPU_PAGE, re.MULTILINE)
+    for arguments in ([str(unpacked / "h100")], [str(unpacked / "reference"), str(unpacked / "h100")]):
+        assert main(["compare", *arguments, "--protocol", protocol, "--rows", "dynamic", "--against", "dynamic"]) == 0
+    told = capsys.readouterr().out
+    numbers = re.findall(r"^ +dynamic +(-?[\d.]+) +(\[.+?\])", told, re.MULTILINE)
+    n = re.findall(r"(\d+) test slices", told)[0]
+    assert shown.split(" | ") == [n, *(" ".join(number) for number in numbers)]
+
+
+def test_the_gpu_pages_steps_are_those_that_were_printed(unpacked: Path) -> None:
+    printed = re.findall(
+        r" ([\d.]+) ms .+ ([\d.]+) TFLOP/s +([\d.]+) % .+ ([\d.]+) GiB", (unpacked / "h100/steps.txt").read_text()
+    )
+    shown = re.findall(r"([\d.]+) \| (\d+) \| ([\d.]+) \| ([\d.]+) \|$", GPU_PAGE, re.MULTILINE)
+    assert len(shown) == len(printed) == 13
+    for precise, rounded in zip(printed, shown, strict=True):
+        assert float(rounded[0]) == pytest.approx(float(precise[0]), abs=0.051)
+        assert float(rounded[1]) == pytest.approx(float(precise[1]), abs=0.51)
+        assert rounded[2:] == precise[2:]
 
 
 def test_every_file_that_the_readme_shows_is_there() -> None:
