@@ -17,7 +17,7 @@ python3 -m pytest -q -n 8 tests/gpu 2>&1 | tee "$output/tests.txt" || true
 } 2>&1 | tee "$output/steps.txt"
 [ -n "$slices" ] || exit 0
 
-# Full width at the slices' own 256 pixels, for as few epochs as the reference run of docs/real-slices.md.
+# Full width at 256 pixels, for as few epochs as the reference run of docs/real-slices.md.
 python3 - "$output/specs" <<'PYTHON'
 import sys
 from pathlib import Path
@@ -25,7 +25,7 @@ from mmran.config.configuration import Config
 from mmran.config.load import load, overlay
 
 training = {"epochs": 8, "learning_rate_schedule": "cosine"}
-changes = {"source": "slices", "defaults": {"input": {"size": 256}, "training": training}}
+changes = {"source": "slices", "defaults": {"input": {"size": 256, "fit": "resample"}, "training": training}}
 config = Config.checked(overlay(load([Path("config.yaml")]), changes | {"experiments": {
     name: {"seeds": [1029]} for name in ("dynamic", "mmran")
 }}))

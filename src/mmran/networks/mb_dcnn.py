@@ -167,7 +167,8 @@ class MaskGuidedClassifier(nn.Module):
             maps: (B, 2048, h, w).
         """
         weights = self.class_head.weight[class_logits.argmax(dim=1)]  # (B, 2048)
-        evidence = torch.einsum("bc,bchw->bhw", weights, maps).float()[:, None]
+        evidence = torch.einsum("bc,bchw->bhw", weights, maps)[:, None]
+        evidence = evidence.to(torch.promote_types(evidence.dtype, torch.float32))
         highest = evidence.amax(dim=(2, 3), keepdim=True)
         magnitude = evidence.abs().amax(dim=(2, 3), keepdim=True)
         return evidence / torch.where(highest > 0, highest, magnitude).clamp_min(1e-12)

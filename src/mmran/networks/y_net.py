@@ -123,9 +123,9 @@ def tumor_logits(tissues: Tensor) -> Tensor:
         tissues: (B, 8, H, W) logits.
 
     Returns:
-        (B, 1, H, W) float32.
+        (B, 1, H, W), at least float32.
     """
-    tissues = tissues.float()
+    tissues = tissues.to(torch.promote_types(tissues.dtype, torch.float32))
     others = torch.cat([tissues[:, :1], tissues[:, 2:]], dim=1)
     return tissues[:, 1:2] - others.logsumexp(dim=1, keepdim=True)
 

@@ -61,6 +61,14 @@ def test_sigmoid_of_the_tumor_logit_is_the_softmax_probability_of_tissue_1():
     torch.testing.assert_close(tumor_logits(tissues).sigmoid(), tissues.softmax(dim=1)[:, 1:2])
 
 
+def test_tumor_logits_are_as_precise_as_what_they_are_made_from():
+    tissues = torch.randn(2, 8, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    # The log-odds of a softmax probability p: log p - log (1 - p).
+    probabilities = tissues.softmax(dim=1)[:, 1:2]
+    torch.testing.assert_close(tumor_logits(tissues), probabilities.logit(), rtol=1e-13, atol=1e-13)
+    assert tumor_logits(tissues.bfloat16()).dtype == torch.float32
+
+
 def test_chen_is_evaluated_on_the_mean_of_its_heads_and_trained_on_each():
     recipe = make(experiment("chen", epochs=2), Multitask)
     (stage,) = recipe.stages()
