@@ -11,6 +11,7 @@ from mmran.cli.verb import Verb
 from mmran.data.published import CLASSES, FIELD_OF_VIEW_MM
 from mmran.data.tasks import TASKS
 from mmran.errors import UserError
+from mmran.words import counted
 
 _MOST_NAMED = 12
 
@@ -127,17 +128,13 @@ def _convert(arguments: Namespace) -> None:
     for other in store.ignored[:_MOST_NAMED]:
         print(f"not read: {other.file}: {other.reason}", file=sys.stderr)
     if len(store.ignored) > _MOST_NAMED:
-        print(f"not read: {_counted(len(store.ignored) - _MOST_NAMED, 'more file')}", file=sys.stderr)
+        print(f"not read: {counted(len(store.ignored) - _MOST_NAMED, 'more file')}", file=sys.stderr)
     megabytes = arguments.output.stat().st_size / 1e6
-    others = f", {_counted(len(store.ignored), 'other file')} not read" if store.ignored else ""
+    others = f", {counted(len(store.ignored), 'other file')} not read" if store.ignored else ""
     print(
         f"{arguments.output}: {len(store)} slices of {store.index['pid'].nunique()} patients, "
-        f"{megabytes:.0f} MB, {_counted(len(store.rejects), 'file')} left out{others}"
+        f"{megabytes:.0f} MB, {counted(len(store.rejects), 'file')} left out{others}"
     )
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _verify_arguments(parser: ArgumentParser) -> None:
@@ -192,7 +189,7 @@ def _split(arguments: Namespace) -> None:
     write_text(arguments.output, split.to_csv(index=False))
     sizes = " / ".join(str(getattr(report.folds[0], role).slices) for role in ROLES)
     print(
-        f"{arguments.output}: {_counted(len(report.folds), 'fold')} of {report.slices} slices, "
+        f"{arguments.output}: {counted(len(report.folds), 'fold')} of {report.slices} slices, "
         f"the first {sizes}; "
         f"test slices with a slice of the same patient in training {100 * report.siblings.same_pid:.1f} %, "
         f"of the same family {100 * report.siblings.same_family:.1f} %"

@@ -7,6 +7,7 @@ from pathlib import Path
 from mmran.cli.numbers import at_least_one
 from mmran.cli.verb import Verb
 from mmran.errors import UserError
+from mmran.words import counted
 
 
 def _package_arguments(parser: ArgumentParser) -> None:
@@ -128,13 +129,16 @@ def _segment(arguments: Namespace) -> None:
         outcome = Segmentation(model, options, table, truth, progress).run(search.images)
         speed = f", {progress.images_per_s:.1f} images/s" if progress.slices else ""
     kept = f", {outcome.kept} already done" if outcome.kept else ""
-    print(f"{arguments.output}: {outcome.written} files, {progress.slices} slices{speed}{kept}")
+    files, slices = counted(outcome.written, "file"), counted(progress.slices, "slice")
+    print(f"{arguments.output}: {files}, {slices}{speed}{kept}")
     if truth is not None:
         print(table.truth_line())
     sys.stdout.flush()
     if outcome.failed:
         n = len(outcome.failed)
-        raise UserError(f"{n} of {len(search.images)} files failed, one line each above; the others are done")
+        raise UserError(
+            f"{n} of {counted(len(search.images), 'file')} failed, one line each above; the others are done"
+        )
 
 
 def _export_arguments(parser: ArgumentParser) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from mmran.data.audit_record import Audit, Borders, Contrast, Published, PublishedFolds
 from mmran.data.store import LeftOut
+from mmran.words import counted
 
 _WIDTH = 88
 _MOST_NAMED = 12
@@ -40,15 +41,11 @@ def _some(names: Sequence[Any]) -> str:
     return ", ".join(str(name) for name in names[:_MOST_NAMED]) + more
 
 
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun.removesuffix('y')}ies" if noun[-1] == "y" else f"{n} {noun}s"
-
-
 def _wholeness(audit: Audit) -> list[str]:
     damaged = audit.digest.damaged
-    what = f"{_counted(len(damaged), 'slice')} ({_some(damaged)})" if damaged else "its list of checksums or folds"
+    what = f"{counted(len(damaged), 'slice')} ({_some(damaged)})" if damaged else "its list of checksums or folds"
     return [
-        f"{audit.store}: {_counted(audit.slices, 'slice')} of {_counted(audit.patients, 'patient')}",
+        f"{audit.store}: {counted(audit.slices, 'slice')} of {counted(audit.patients, 'patient')}",
         "",
         _check(
             audit.digest.verified,
@@ -88,7 +85,7 @@ def _patients(audit: Audit) -> list[str]:
         pids = "; ".join(", ".join(pids) for pids in several.values())
         lines.append(
             _paragraph(
-                f"{_counted(len(several), 'family')} of several PIDs with {families.slices_of_these} slices "
+                f"{counted(len(several), 'family')} of several PIDs with {families.slices_of_these} slices "
                 f"({', '.join(families.classes_of_these)}): {pids}. PIDs that differ only in one letter after the "
                 "last digit look like repeat examinations of one patient; a split by family keeps them together."
             )
@@ -99,7 +96,7 @@ def _patients(audit: Audit) -> list[str]:
 def _images(audit: Audit) -> list[str]:
     lines = ["Images", ""]
     for name, size in audit.sizes.items():
-        slices, patients = _counted(size.slices, "slice"), _counted(size.patients, "patient")
+        slices, patients = counted(size.slices, "slice"), counted(size.patients, "patient")
         lines.append(f"      {name:<10}{slices:>12} of {patients:<14}{size.spacing_mm:.3g} mm a pixel")
     values = audit.intensities
     lines.append(_paragraph(f"intensities {values.low:g} to {values.high:g}, stored as {values.type}"))
@@ -133,7 +130,7 @@ def _agreeing(borders: Borders | None, n_slices: int) -> str:
     return _check(
         not borders.disagreeing,
         "every border polygon agrees with its mask",
-        f"border polygon and mask disagree in {len(borders.disagreeing)} of {_counted(n_slices, 'slice')}: "
+        f"border polygon and mask disagree in {len(borders.disagreeing)} of {counted(n_slices, 'slice')}: "
         f"{_some(borders.disagreeing)}",
     )
 
@@ -152,7 +149,7 @@ def _mask_orientation(borders: Borders) -> str:
 
 def _image_orientation(contrast: Contrast, channel: str) -> str:
     image = "image" if not channel else f"channel {channel} of the image"
-    n, percent = _counted(contrast.n_compared, "slice"), f"{100 * contrast.share_upright:.0f} %"
+    n, percent = counted(contrast.n_compared, "slice"), f"{100 * contrast.share_upright:.0f} %"
     compared = (
         f"{image} against mask: contrast between tumor and surroundings {contrast.median:.2f} in the median; "
         f"with the image {contrast.turn} {contrast.turned_median:.2f}; higher as stored in {percent} of {n}"
@@ -200,7 +197,7 @@ def _folds(folds: PublishedFolds | None) -> list[str]:
         _check(
             not families,
             "the published folds keep every family together",
-            f"the published folds split {_counted(len(families), 'family')}: {_some(families)}",
+            f"the published folds split {counted(len(families), 'family')}: {_some(families)}",
         ),
     ]
 
@@ -209,7 +206,7 @@ def _rejects(rejects: Sequence[LeftOut]) -> list[str]:
     if not rejects:
         return []
     lines = [_paragraph(f"{reject.file}: {reject.reason}", "!!") for reject in rejects]
-    return [f"Left out by the conversion: {_counted(len(rejects), 'file')}", "", *lines]
+    return [f"Left out by the conversion: {counted(len(rejects), 'file')}", "", *lines]
 
 
 def _ignored(ignored: Sequence[LeftOut]) -> list[str]:
@@ -217,4 +214,4 @@ def _ignored(ignored: Sequence[LeftOut]) -> list[str]:
         return []
     lines = [_paragraph(f"{other.file}: {other.reason}") for other in ignored[:_MOST_NAMED]]
     more = [_paragraph(f"and {len(ignored) - _MOST_NAMED} more")] if len(ignored) > _MOST_NAMED else []
-    return [f"Not read by the conversion: {_counted(len(ignored), 'other file')}", "", *lines, *more]
+    return [f"Not read by the conversion: {counted(len(ignored), 'other file')}", "", *lines, *more]

@@ -44,7 +44,8 @@ class Subgroups:
         """Read a csv with a column `slice` or `pid` and one column per property.
 
         Raises:
-            UserError: the file cannot be read, or has no such columns, a key twice, or a property that makes no groups.
+            UserError: the file cannot be read, or has no such columns, an empty key or one twice, or a property that
+                makes no groups.
         """
         path = Path(path)
         try:
@@ -60,6 +61,8 @@ class Subgroups:
         if wrong:
             raise UserError(f"{path}: line {wrong} does not have the {len(names)} cells of the first line")
         keys = [line[key].strip() for line in lines]
+        if "" in keys:
+            raise UserError(f"{path}: line {keys.index('') + 2} has an empty {key}; name one, or delete the line")
         if repeated := next((one for one, n in Counter(keys).items() if n > 1), None):
             raise UserError(f"{path}: {key} {repeated} is there twice; expected one line each")
         properties = {

@@ -46,6 +46,7 @@ def test_a_line_can_be_about_all_slices_of_a_patient(tmp_path: Path) -> None:
         ("slice,pid\n1,100\n", "column pid means something else to mmran"),
         ("slice,size\n1,big\n", "column size means something else to mmran"),
         ("slice,plane\n1,axial\n1,coronal\n", "slice 1 is there twice"),
+        ("slice,plane\n1,axial\n,coronal\n", "line 3 has an empty slice"),
         ("slice,plane\n1\n", "line 2 does not have the 2 cells of the first line"),
         ("slice,plane\n1,axial,3\n", "line 2 does not have the 2 cells of the first line"),
         ("slice,plane\n1, \n", "column plane is empty"),

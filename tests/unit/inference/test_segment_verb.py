@@ -51,8 +51,11 @@ def test_every_image_gets_mask_overlay_and_a_line(model_folder: Path, scans: Pat
     assert rows["area_mm2"].isna().all()  # a png has no spacing
 
 
-def test_a_spacing_gives_millimeters(model_folder: Path, scans: Path, tmp_path: Path) -> None:
+def test_a_spacing_gives_millimeters(
+    model_folder: Path, scans: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert segment(model_folder, scans / "a.png", "--output", tmp_path / "out", "--spacing-mm", "7.84") == 0
+    assert ": 1 file, 1 slice, " in capsys.readouterr().out
     row = predictions(tmp_path / "out").iloc[0]
     assert row["area_mm2"] == pytest.approx(row["area_px"] * 7.84**2, rel=1e-5)
     assert row["longest_mm"] == pytest.approx(row["longest_px"] * 7.84, rel=1e-5)
