@@ -20,11 +20,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
+from training import slices  # benchmarks/training.py
 
 from mmran.config.configuration import Config
 from mmran.config.experiment import Experiment
 from mmran.config.load import load, overlay
-from mmran.data.batches import Batch, ResidentSlices, iterate
+from mmran.data.batches import Batch, iterate
 from mmran.training.checkpoint import CheckpointFolder
 from mmran.training.device import Compute
 from mmran.training.engine import train
@@ -40,20 +41,6 @@ def resolve(name: str, size: int, **training: Any) -> Experiment:
     defaults = {"input": {"size": size}, "training": {"selection": "last"} | training}
     values = overlay(load([ROOT / "config.yaml"]), {"source": "phantom", "defaults": defaults})
     return Config.checked(values).resolve(name)
-
-
-def slices(n: int, size: int) -> ResidentSlices:
-    """Noise with a disc on it: its content does not change the cost."""
-    position = torch.arange(size, device=DEVICE) - size / 2
-    disc = ((position**2 + position[:, None] ** 2).sqrt() < size / 8).to(torch.uint8)
-    return ResidentSlices(
-        images=torch.randint(0, 255, (n, 1, size, size), dtype=torch.uint8, device=DEVICE),
-        masks=disc.expand(n, size, size).contiguous(),
-        labels=torch.arange(n, device=DEVICE) % 3,
-        numbers=torch.arange(n),
-        low=torch.zeros((n, 1), device=DEVICE),
-        high=torch.full((n, 1), 255.0, device=DEVICE),
-    )
 
 
 def seconds(work: Callable[[], Any], n: int) -> float:
@@ -78,7 +65,7 @@ def matrix_rate() -> float:
 
 
 def first_batch(recipe: Recipe, size: int) -> Batch:
-    batches = iterate(slices(10, size), batch_size=10, seed=0, epoch=0, augmentation=None, shuffle=False)
+    batches = iterate(slices(10, size, DEVICE), batch_size=10, seed=0, epoch=0, augmentation=None, shuffle=False)
     batch = next(iter(batches))
     return batch._replace(images=recipe.layout(batch.images))
 
@@ -152,7 +139,8 @@ def loop_line(experiment: Experiment) -> str:
     recipe, batch, own = prepared(experiment)
     bare, own_step = seconds(bare_step(recipe.network, batch), STEPS), seconds(own, STEPS)
     del recipe, own
-    data, few = slices(10 * BATCHES, experiment.input.size), slices(10, experiment.input.size)
+    size = experiment.input.size
+    data, few = slices(10 * BATCHES, size, DEVICE), slices(10, size, DEVICE)
     compute = Compute.choose(
         gpu=True, threads=1, precision="bfloat16", deterministic=experiment.training.deterministic, seed=0
     )

@@ -41,8 +41,8 @@ def experiment(arguments: argparse.Namespace, precision: str, channels_last: boo
     return Config.checked(values).resolve(arguments.network)
 
 
-def slices(size: int, device: torch.device) -> ResidentSlices:
-    n = 10 * BATCHES
+def slices(n: int, size: int, device: torch.device) -> ResidentSlices:
+    """Noise: what an image shows does not change its cost."""
     return ResidentSlices(
         images=torch.randint(0, 255, (n, 1, size, size), dtype=torch.uint8, device=device),
         masks=torch.randint(0, 2, (n, size, size), dtype=torch.uint8, device=device),
@@ -70,7 +70,7 @@ def measure(arguments: argparse.Namespace, precision: str, channels_last: bool) 
     recipe = make_recipe(chosen, compute)
     stage = recipe.stages()[-1]
     recipe.begin(stage)
-    data = slices(arguments.size, compute.device)
+    data = slices(10 * BATCHES, arguments.size, compute.device)
 
     def batches(augmentation: Augmentation | None) -> list[Batch]:
         found = iterate(data, batch_size=10, seed=0, epoch=0, augmentation=augmentation, shuffle=True)
