@@ -27,6 +27,7 @@ from mmran.config.experiment import Experiment
 from mmran.config.load import load, overlay
 from mmran.data.batches import Batch, iterate
 from mmran.training.checkpoint import CheckpointFolder
+from mmran.training.compilation import compile_modules
 from mmran.training.device import Compute
 from mmran.training.engine import train
 from mmran.training.recipe import Recipe, make_recipe
@@ -115,7 +116,7 @@ def step_line(experiment: Experiment, rate: float) -> str:
     flops = counter.get_total_flops()
     compiling = 0.0
     if options.compile:
-        recipe.compile()
+        compile_modules(recipe)
         torch.cuda.synchronize()
         start = time.perf_counter()
         step()

@@ -20,6 +20,7 @@ from mmran.errors import UserError
 from mmran.networks.encoder_weights import load_encoder
 from mmran.training.average import WeightAverage
 from mmran.training.checkpoint import CheckpointFolder
+from mmran.training.compilation import compile_modules
 from mmran.training.device import Compute
 from mmran.training.history import HistoryRow, write_history
 from mmran.training.mask_prior import choose_mask_prior
@@ -103,7 +104,7 @@ class _Loop:
         self.stages = self.recipe.stages()
         self.progress = Progress(self.experiment.name, self.stages, self.log)
         if self.experiment.training.compile:
-            self.recipe.compile()
+            compile_modules(self.recipe)
 
     def run(self, saver: Saver) -> None:
         """Train to the last epoch."""

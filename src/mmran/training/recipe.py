@@ -2,10 +2,9 @@
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -19,13 +18,6 @@ from mmran.networks.output import Network, NetworkOutput
 from mmran.training.device import Compute
 from mmran.training.learning_rates import learning_rate_share
 from mmran.training.optimizers import clip_gradients, set_learning_rate
-
-_COMPILE_OPTIONS: Mapping[str, Any] = MappingProxyType({"emulate_precision_casts": True})
-"""Round to half precision where uncompiled code does.
-
-Otherwise a compiled backward pass computes a map again in float32, and looks in it for the maximum that the forward
-pass stored in bfloat16. No pixel equals it, and the gradient is 0 / 0.
-"""
 
 
 @dataclass(frozen=True)
@@ -119,11 +111,6 @@ class Recipe(ABC):
     def compiled(self) -> tuple[nn.Module, ...]:
         """The modules that the steps call, which `training.compile` compiles."""
         return (self.network,)
-
-    def compile(self) -> None:
-        """Compile the modules that the steps call, for batches of one size."""
-        for module in self.compiled():
-            module.compile(dynamic=False, options=dict(_COMPILE_OPTIONS))
 
     def predict(self, images: Tensor) -> NetworkOutput:
         """Output of the whole network for images (B, C, S, S), without gradients."""
